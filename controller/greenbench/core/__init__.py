@@ -1,0 +1,1 @@
+"""The domain: pure, frozen, SI units; no input or output, no clock."""

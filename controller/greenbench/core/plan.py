@@ -1,0 +1,163 @@
+"""The experiment as data: cells, their order over rounds, and what is left out and why."""
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from greenbench.core.workload import Workload
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Protocol:
+    """How a cell is measured. All lengths in seconds.
+
+    Attributes:
+        window_s: Asked length of one window.
+        windows: Windows cut from one load.
+        rounds: Independent repeats; each round loads every cell once.
+        baseline_host_s: Length of B0, nothing of ours running.
+        baseline_loaded_s: Length of B1, model loaded and quiet.
+        warmup_cap_s: Longest warm-up before the doubt ``not_steady``.
+        rest_cap_s: Longest rest for the temperature band.
+        rigorous: B1 after the windows too.
+    """
+
+    window_s: float
+    windows: int
+    rounds: int
+    baseline_host_s: float
+    baseline_loaded_s: float
+    warmup_cap_s: float
+    rest_cap_s: float
+    rigorous: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cell:
+    """One thing that is measured: a workload in a mode of a runtime.
+
+    Attributes:
+        runtime: Name in the catalogue.
+        mode: Mode of that runtime, resolved (never ``default``).
+        source: Framework the model was converted from; None where the runtime runs its own.
+        workload: What is computed.
+        path: ``loop`` (inside the server) or ``served``.
+        io: ``device`` (inputs staged on the device) or ``host``.
+        device: ``cpu`` or ``cuda``.
+        threads: Intra-operator threads, the same in every runtime.
+        weights_from: ``seeded``, ``pretrained`` or a folder.
+    """
+
+    runtime: str
+    mode: str
+    source: str | None
+    workload: Workload
+    path: str
+    io: str
+    device: str
+    threads: int
+    weights_from: str
+
+    @property
+    def cell_id(self) -> str:
+        """The cell's readable identity, unique within a run."""
+        load = self.workload
+        names = [self.runtime, self.mode]
+        names += [f"from-{self.source}"] if self.source else []
+        names += [load.model, load.precision, f"b{load.batch_size}"]
+        names += [f"l{load.sequence_length}"] if load.sequence_length else []
+        names += [part for part, usual in ((load.weights, "matched"), (self.path, "loop")) if part != usual]
+        names += [f"io-{self.io}"] if self.io != "device" else []
+        return ".".join(names)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LeftOut:
+    """A cell that the suite asks for and this plan does not hold.
+
+    Attributes:
+        cell: Its description, in the words of the suite.
+        reason: One sentence.
+    """
+
+    cell: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlannedLoad:
+    """One load of one cell: the unit in which a run proceeds and resumes.
+
+    Attributes:
+        round: From 1.
+        position: Place in the whole run, from 0.
+        cell: What is loaded.
+    """
+
+    round: int
+    position: int
+    cell: Cell
+
+    @property
+    def load_id(self) -> str:
+        """Identity within the run, without the attempt."""
+        return f"r{self.round:02d}.{self.cell.cell_id}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What will be measured, in order, and what was left out.
+
+    Attributes:
+        loads: Every load of every round, in order.
+        left_out: What was asked for and is not measured.
+        protocol: How each load is measured.
+        seed: Seed of the order.
+    """
+
+    loads: tuple[PlannedLoad, ...]
+    left_out: tuple[LeftOut, ...]
+    protocol: Protocol
+    seed: int
+
+    @property
+    def cells(self) -> tuple[Cell, ...]:
+        """The distinct cells, in the order of the first round."""
+        return tuple(dict.fromkeys(load.cell for load in self.loads))
+
+
+def order(cells: Sequence[Cell], *, rounds: int, seed: int) -> tuple[PlannedLoad, ...]:
+    """Lay the cells out over the rounds.
+
+    Odd rounds are shuffled, runtimes first and cells inside a runtime next; each even round
+    is the reverse of the round before it, so that slow drift cancels in pairs.
+
+    Args:
+        cells: Distinct cells.
+        rounds: Number of rounds, at least 1.
+        seed: Seed of every shuffle.
+
+    Returns:
+        One load per cell and round, with positions counted over the whole run.
+    """
+    generator = random.Random(seed)  # noqa: S311 - an order of measuring, not a secret
+    loads: list[PlannedLoad] = []
+    sequence: list[Cell] = []
+    for number in range(1, rounds + 1):
+        sequence = _shuffled(cells, generator) if number % 2 else sequence[::-1]
+        loads += [
+            PlannedLoad(round=number, position=len(loads) + offset, cell=cell)
+            for offset, cell in enumerate(sequence)
+        ]
+    return tuple(loads)
+
+
+def _shuffled(cells: Sequence[Cell], generator: random.Random) -> list[Cell]:
+    runtimes = sorted({cell.runtime for cell in cells})
+    generator.shuffle(runtimes)
+    result: list[Cell] = []
+    for runtime in runtimes:
+        own = sorted((cell for cell in cells if cell.runtime == runtime), key=lambda cell: cell.cell_id)
+        generator.shuffle(own)
+        result += own
+    return result

@@ -1,0 +1,1 @@
+"""What runs inside every image: one server, one engine, real models."""
