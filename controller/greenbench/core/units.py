@@ -49,3 +49,8 @@ def bytes_from_kibibytes(kibibytes: int) -> int:
 def milliseconds_from_seconds(seconds: float) -> float:
     """Return milliseconds from seconds, for a reader's eye."""
     return seconds * 1e3
+
+
+def mebibytes_from_bytes(size_b: float) -> float:
+    """Return mebibytes from bytes, for a reader's eye."""
+    return size_b / 1024**2

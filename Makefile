@@ -1,0 +1,56 @@
+# Two commands on a fresh machine: `make bench` and `make test`. Python >= 3.11 and make are all they need.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+export GREENBENCH_STATE ?= $(CURDIR)/.state
+STAMP := $(VENV)/.installed
+DEV_STAMP := $(VENV)/.installed-dev
+LAUNCHER ?= auto
+
+.PHONY: bench test lint unit protos wheel locks footprint clean help
+
+help:  ## what the targets do
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
+
+$(VENV)/bin/python:
+	$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "greenbench needs Python 3.11 or newer; set PYTHON=")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade 'pip>=25.1'
+
+$(STAMP): $(VENV)/bin/python pyproject.toml
+	$(BIN)/python -m pip install --quiet --editable .
+	touch $@
+
+$(DEV_STAMP): $(STAMP)
+	$(BIN)/python -m pip install --quiet --editable . --group dev
+	touch $@
+
+bench: $(STAMP)  ## build two runtimes, measure the suite `quick`; the last line is the run's folder
+	$(BIN)/greenbench up --launcher $(LAUNCHER)
+	$(BIN)/greenbench run --launcher $(LAUNCHER)
+
+lint: $(DEV_STAMP)  ## style, types, import contracts
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+unit: $(DEV_STAMP)  ## tests that need no runtime, no engine, no GPU
+	$(BIN)/pytest -m 'not runtime and not container and not gpu'
+
+test: lint  ## lint and every test; with CI=true a skipped container test is a failure
+	$(BIN)/greenbench up --launcher venv
+	$(BIN)/pytest -m 'not gpu'
+
+protos: $(DEV_STAMP)  ## regenerate the committed stubs
+	$(BIN)/python -m grpc_tools.protoc -I protos --python_out=protos --pyi_out=protos --grpc_python_out=protos \
+	  protos/greenbench_wire/inference.proto protos/greenbench_wire/benchmark.proto
+
+wheel: $(DEV_STAMP)  ## build dist/greenbench-*.whl
+	$(BIN)/python -m build --wheel
+
+footprint: $(DEV_STAMP)  ## what greenbench itself costs
+	$(BIN)/python -m benchmarks.footprint
+
+clean:  ## remove environments, state and caches of this clone
+	rm -rf $(VENV) .venvs .state dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

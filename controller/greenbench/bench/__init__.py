@@ -1,0 +1,1 @@
+"""The experiment: the one place where runtimes and meters meet."""

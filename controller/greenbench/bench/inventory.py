@@ -1,0 +1,73 @@
+"""What is known, built, prepared and proven; and how to take it down."""
+
+import json
+from typing import Any
+
+from greenbench.bench.context import Options, open_context
+from greenbench.bench.library import ModelLibrary
+from greenbench.core.workload import MODELS
+from greenbench.fleet.assets import assets_root
+from greenbench.fleet.choice import choose
+from greenbench.fleet.launcher import LaunchSettings
+from greenbench.fleet.state import StateFolder
+
+Row = dict[str, Any]
+
+
+def known_models(options: Options) -> list[Row]:
+    """Return one row per prepared file of every model, and one for each model with none."""
+    library = ModelLibrary(StateFolder.at(options.state).models)
+    rows: list[Row] = []
+    for model in MODELS:
+        own = [(key, entry) for key, entry in sorted(library.entries().items()) if key.split("/")[1] == model]
+        rows += [
+            {
+                "model": model,
+                "file": key.split("/")[0],
+                "what": key,
+                "sha256": entry.sha256[:16],
+                "origin": entry.origin,
+            }
+            for key, entry in own
+        ] or [
+            {"model": model, "file": "-", "what": "not prepared: greenbench up", "sha256": "", "origin": ""}
+        ]
+    return rows
+
+
+def known_runtimes(options: Options) -> list[Row]:
+    """Return one row per runtime of the catalogue: built or not, with which modes, proven or not."""
+    with open_context(options) as context:
+        proofs = _proofs(context.state)
+        rows: list[Row] = []
+        for spec in context.catalogue.values():
+            build = context.house.launcher.built(spec, context.house.device)
+            rows.append(
+                {
+                    "runtime": spec.name,
+                    "launcher": context.house.launcher.name,
+                    "device": context.house.device,
+                    "modes": ", ".join(spec.modes_on(context.house.device)),
+                    "built": build.identity[:24] if build else "no: greenbench up",
+                    "proven": _proven(spec.name, proofs),
+                }
+            )
+    return rows
+
+
+def _proofs(state: StateFolder) -> list[Row]:
+    path = state.root / "parity.json"
+    rows: list[Row] = json.loads(path.read_text()) if path.exists() else []
+    return rows
+
+
+def _proven(name: str, proofs: list[Row]) -> str:
+    own = [proof["parity"]["passed"] for proof in proofs if proof["runtime"] == name]
+    return f"{sum(own)} of {len(own)} models" if own else "not yet"
+
+
+def take_down(options: Options, *, images: bool) -> tuple[str, ...]:
+    """Stop and remove what `greenbench up` made in this state folder; return a sentence for each thing."""
+    state = StateFolder.at(options.state)
+    settings = LaunchSettings(state=state, assets=assets_root())
+    return choose(options.launcher, settings).launcher.down(images=images)

@@ -1,0 +1,154 @@
+"""The library of model files in the state folder: canonical weights, conversions, reference outputs.
+
+Every file is named by what it holds (content hash), and the index says which file answers which
+question. A file whose bytes changed since it was made is refused by name, never used.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from greenbench.core.errors import ConfigurationError, NotBuiltError
+
+_BLOCK_BYTES = 1 << 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """One file of the library.
+
+    Attributes:
+        path: Relative to the models folder.
+        sha256: Of its bytes, hex.
+        origin: Where it came from: ``seed 20240221``, a repository's name, a file's hash ...
+        maker: What made it, with version.
+        elapsed_s: Seconds that took.
+    """
+
+    path: str
+    sha256: str
+    origin: str
+    maker: str
+    elapsed_s: float
+
+
+class ModelLibrary:
+    """Files for models, kept by content; one index for all."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._index_path = folder / "index.json"
+
+    def find(self, key: str) -> Entry | None:
+        """Return the entry for `key`, or None where nothing was made for it."""
+        found = self._index().get(key)
+        return Entry(**found) if found else None
+
+    def need(self, key: str, *, remedy: str) -> Entry:
+        """Return the entry for `key` after checking its bytes.
+
+        Raises:
+            NotBuiltError: Nothing was made for it, or its file is gone; names `remedy`.
+            ConfigurationError: Its file is damaged.
+        """
+        entry = self.find(key)
+        if entry is None or not (self.folder / entry.path).is_file():
+            raise NotBuiltError(f"{key} is not prepared; run `{remedy}`")
+        if sha256_of(self.folder / entry.path) != entry.sha256:
+            path = self.folder / entry.path
+            raise ConfigurationError(f"{path} has changed since it was made; delete it and run `{remedy}`")
+        return entry
+
+    def intact(self, key: str) -> bool:
+        """Tell whether `key` is in the library with its bytes unchanged."""
+        entry = self.find(key)
+        if entry is None:
+            return False
+        path = self.folder / entry.path
+        return path.is_file() and sha256_of(path) == entry.sha256
+
+    def adopt(self, key: str, made: Path, *, kind: str, origin: str, maker: str, elapsed_s: float) -> Entry:
+        """Move a finished file into the library under its content hash and index it.
+
+        Args:
+            key: The question it answers.
+            made: The file; gone afterwards.
+            kind: Sub-folder: ``weights``, ``onnx``, ``reference``.
+            origin: As in `Entry`.
+            maker: As in `Entry`.
+            elapsed_s: As in `Entry`.
+        """
+        digest = sha256_of(made)
+        name = f"{made.stem.split('.')[0]}-{digest[:16]}{made.suffix}"
+        target = self.folder / kind / name
+        target.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+        partial = target.with_name(target.name + ".partial")
+        shutil.copyfile(made, partial)
+        partial.chmod(0o644)
+        partial.replace(target)
+        made.unlink()
+        entry = Entry(path=f"{kind}/{name}", sha256=digest, origin=origin, maker=maker, elapsed_s=elapsed_s)
+        self._write(key, entry)
+        return entry
+
+    def reference(self, entry: Entry) -> NDArray[np.float32]:
+        """Return the reference outputs in `entry`: float32 [golden rows, ...]."""
+        with np.load(self.folder / entry.path, allow_pickle=False) as archive:
+            outputs: NDArray[np.float32] = archive["output"]
+        return outputs
+
+    def entries(self) -> dict[str, Entry]:
+        """Return everything in the index, by key."""
+        return {key: Entry(**value) for key, value in self._index().items()}
+
+    def _index(self) -> dict[str, dict[str, str]]:
+        if not self._index_path.exists():
+            return {}
+        try:
+            index: dict[str, dict[str, str]] = json.loads(self._index_path.read_text())
+        except ValueError as err:
+            raise ConfigurationError(
+                f"{self._index_path} is damaged; delete it and run `greenbench up`"
+            ) from err
+        return index
+
+    def _write(self, key: str, entry: Entry) -> None:
+        index = self._index() | {key: asdict(entry)}
+        partial = self._index_path.with_suffix(".partial")
+        with partial.open("w") as file:
+            json.dump(index, file, indent=1, sort_keys=True)
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(self._index_path)
+
+
+def sha256_of(path: Path) -> str:
+    """Return the SHA-256 (hex) of a file's bytes."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(_BLOCK_BYTES):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def weights_key(model: str, weights_from: str) -> str:
+    """Name the canonical weights of a model from one origin."""
+    return f"weights/{model}/{weights_from}"
+
+
+def onnx_key(model: str, source: str, weights_sha256: str, sequence_length: int | None) -> str:
+    """Name the ONNX file that `source` converts from these weights."""
+    length = f"/l{sequence_length}" if sequence_length else ""
+    return f"onnx/{model}/{source}/{weights_sha256[:16]}{length}"
+
+
+def reference_key(model: str, weights_sha256: str, sequence_length: int | None) -> str:
+    """Name the reference outputs of these weights for the golden inputs."""
+    length = f"/l{sequence_length}" if sequence_length else ""
+    return f"reference/{model}/{weights_sha256[:16]}{length}"

@@ -1,0 +1,198 @@
+"""From a suite to a plan: which cells, in which order, and what is left out and why."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from itertools import product
+
+from greenbench.core.plan import Cell, LeftOut, Plan, Protocol, order
+from greenbench.core.runtime import RuntimeSpec
+from greenbench.core.suite import Suite
+from greenbench.core.workload import TEXT_MODELS, Workload
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HostView:
+    """What a plan needs to know of the host.
+
+    Attributes:
+        device: ``cpu`` or ``cuda``, decided.
+        architecture: The GPU's ``sm_NN``; None on the CPU.
+        gpu_name: As the driver names it; None on the CPU.
+        physical_cores: What ``threads = 0`` means.
+        adopted: Runtimes whose environment the user gave; their kernels are not the catalogue's.
+    """
+
+    device: str
+    architecture: str | None = None
+    gpu_name: str | None = None
+    physical_cores: int = 1
+    adopted: frozenset[str] = frozenset()
+
+
+def make_plan(suite: Suite, catalogue: Mapping[str, RuntimeSpec], host: HostView, *, seed: int) -> Plan:
+    """Lay out a suite on this host.
+
+    Args:
+        suite: What is asked for.
+        catalogue: The runtimes there are.
+        host: What this host can do.
+        seed: Seed of the order.
+
+    Returns:
+        The plan; cells that cannot be measured here are in `Plan.left_out` with the reason.
+    """
+    cells: dict[str, Cell] = {}
+    left_out: dict[str, LeftOut] = {}
+    for name, workload in product(suite.matrix.runtime, _workloads(suite)):
+        for found in _cells_of(name, workload, suite, catalogue, host):
+            if isinstance(found, LeftOut):
+                left_out.setdefault(found.cell, found)
+            else:
+                cells.setdefault(found.cell_id, found)
+    protocol = _protocol(suite)
+    loads = order(tuple(cells.values()), rounds=protocol.rounds, seed=seed)
+    return Plan(loads=loads, left_out=tuple(left_out.values()), protocol=protocol, seed=seed)
+
+
+def _protocol(suite: Suite) -> Protocol:
+    asked = suite.protocol
+    return Protocol(
+        window_s=asked.window_s,
+        windows=asked.windows,
+        rounds=asked.rounds,
+        baseline_host_s=asked.baseline_host_s,
+        baseline_loaded_s=asked.baseline_loaded_s,
+        warmup_cap_s=asked.warmup_cap_s,
+        rest_cap_s=asked.rest_cap_s,
+        rigorous=asked.rigorous,
+    )
+
+
+def _workloads(suite: Suite) -> Iterator[Workload]:
+    matrix = suite.matrix
+    for model, batch, precision, weights in product(
+        matrix.model, matrix.batch_size, matrix.precision, matrix.weights
+    ):
+        lengths = matrix.sequence_length if model in TEXT_MODELS else (None,)
+        for length in lengths:
+            yield Workload(
+                model=model, batch_size=batch, precision=precision, sequence_length=length, weights=weights
+            )
+
+
+def _cells_of(
+    name: str, workload: Workload, suite: Suite, catalogue: Mapping[str, RuntimeSpec], host: HostView
+) -> Iterator[Cell | LeftOut]:
+    label = f"{name}.{workload.model}.{workload.precision}.b{workload.batch_size}"
+    spec = catalogue.get(name)
+    if spec is None:
+        known = ", ".join(catalogue)
+        yield LeftOut(cell=name, reason=f"{name} is not in this version's catalogue of runtimes ({known})")
+        return
+    reason = _runtime_reason(spec, host) or _workload_reason(spec, workload, host)
+    if reason:
+        yield LeftOut(cell=name if _runtime_reason(spec, host) else label, reason=reason)
+        return
+    for mode, source in product(_modes(spec, suite, host), _sources(spec, suite)):
+        if isinstance(mode, LeftOut) or isinstance(source, LeftOut):
+            yield mode if isinstance(mode, LeftOut) else source  # type: ignore[misc]
+            continue
+        for path, io in product(suite.matrix.path, suite.matrix.io):
+            cell = Cell(
+                runtime=name, mode=mode, source=source, workload=workload, path=path, io=io,
+                device=host.device, threads=suite.host.threads or host.physical_cores,
+                weights_from=suite.models.weights_from,
+            )  # fmt: skip
+            excluded = _excluded(cell, suite)
+            yield LeftOut(cell=cell.cell_id, reason="excluded by the suite") if excluded else cell
+
+
+def _runtime_reason(spec: RuntimeSpec, host: HostView) -> str | None:
+    build = spec.devices.get(host.device)
+    if build is None:
+        return f"{spec.title} has no {host.device} build in the catalogue"
+    if (
+        host.architecture
+        and spec.name not in host.adopted
+        and not covers(build.architectures, host.architecture)
+    ):
+        shipped = ", ".join(build.architectures)
+        return f"{spec.title} ships kernels for {shipped}; {host.gpu_name} is {host.architecture}"
+    return None
+
+
+def covers(architectures: tuple[str, ...], wanted: str) -> bool:
+    """Tell whether kernels for `architectures` run on a GPU of architecture `wanted`.
+
+    Machine code runs on GPUs of the same major version and the same or a newer minor version.
+    """
+    major, minor = _version(wanted)
+    return any(major == have[0] and minor >= have[1] for have in map(_version, architectures))
+
+
+def _version(architecture: str) -> tuple[int, int]:
+    digits = architecture.removeprefix("sm_").rstrip("af")
+    return int(digits[:-1]), int(digits[-1])
+
+
+def _workload_reason(spec: RuntimeSpec, workload: Workload, host: HostView) -> str | None:
+    if workload.weights == "native":
+        return 'native models are not built yet; `weights = "matched"` runs the same network everywhere'
+    if workload.precision not in spec.precisions:
+        return f"{spec.title} is not built for {workload.precision} ({', '.join(spec.precisions)})"
+    if host.device == "cpu" and workload.precision in {"tf32", "fp16"}:
+        return f"{workload.precision} needs an NVIDIA GPU; this plan runs on the CPU"
+    if workload.precision == "tf32" and host.architecture and _version(host.architecture) < (8, 0):
+        return f"tf32 needs compute capability 8.0 or newer; {host.gpu_name} is {host.architecture}"
+    return None
+
+
+def _modes(spec: RuntimeSpec, suite: Suite, host: HostView) -> tuple[str | LeftOut, ...]:
+    here = spec.modes_on(host.device)
+    found: list[str | LeftOut] = []
+    for mode in suite.matrix.mode:
+        if mode == "default":
+            found.append(here[0] if here else _no_mode(spec, host))
+        elif mode in here:
+            found.append(mode)
+        elif mode in spec.modes:
+            devices = ", ".join(spec.modes[mode])
+            found.append(
+                LeftOut(
+                    cell=f"{spec.name}.{mode}",
+                    reason=f"{mode} runs on {devices}; this plan runs on {host.device}",
+                )
+            )
+    return tuple(dict.fromkeys(found)) or (
+        LeftOut(
+            cell=spec.name, reason=f"{spec.title} has none of the modes asked for ({', '.join(spec.modes)})"
+        ),
+    )
+
+
+def _no_mode(spec: RuntimeSpec, host: HostView) -> LeftOut:
+    return LeftOut(cell=spec.name, reason=f"{spec.title} has no mode that runs on {host.device}")
+
+
+def _sources(spec: RuntimeSpec, suite: Suite) -> tuple[str | None | LeftOut, ...]:
+    if not spec.sources:
+        return (None,)
+    return tuple(
+        source
+        if source in spec.sources
+        else LeftOut(
+            cell=f"{spec.name}.from-{source}",
+            reason=f"{spec.title} runs models converted from {', '.join(spec.sources)}; {source} is not built yet",
+        )
+        for source in suite.matrix.source
+    )
+
+
+def _excluded(cell: Cell, suite: Suite) -> bool:
+    flat = {
+        "runtime": cell.runtime, "mode": cell.mode, "source": cell.source, "path": cell.path, "io": cell.io,
+        "model": cell.workload.model, "batch_size": cell.workload.batch_size,
+        "precision": cell.workload.precision, "sequence_length": cell.workload.sequence_length,
+        "weights": cell.workload.weights,
+    }  # fmt: skip
+    return any(all(flat[key] == value for key, value in rule.items()) for rule in suite.exclusions)

@@ -1,0 +1,229 @@
+"""`greenbench run`: from a suite to a folder of results."""
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from greenbench import __version__
+from greenbench.bench.context import Context
+from greenbench.bench.durations import Durations
+from greenbench.bench.house import House
+from greenbench.bench.instruments import Instruments
+from greenbench.bench.library import onnx_key, reference_key, weights_key
+from greenbench.bench.planning import make_plan
+from greenbench.bench.rows import RunIdentity
+from greenbench.bench.schedule import Bench, execute, same_plan
+from greenbench.core.errors import ConfigurationError, NotBuiltError
+from greenbench.core.plan import Plan
+from greenbench.core.progress import Observer
+from greenbench.core.suite import Suite, parse_suite
+from greenbench.core.trial import Trial
+from greenbench.energy.calibrate import counter_period
+from greenbench.energy.validity import limits_from
+from greenbench.fleet.lease import StateLease
+from greenbench.results.events import utc_now
+from greenbench.results.folder import RunFolder
+from greenbench.results.host import git_commit, host_facts
+from greenbench.results.manifest import GpuEntry, LeftOutEntry, Manifest, RuntimeEntry, ThresholdEntry
+from greenbench.results.runs import new_run_id
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunRequest:
+    """What `greenbench run` is asked for.
+
+    Attributes:
+        suite: As resolved from file, ``--set`` and ``--only``.
+        seed: Of the order and of the windows' phases.
+        out: Parent of the run's folder.
+        resume: Folder of a run to continue; None for a new one.
+        estimate_cpu: Fill ``energy_cpu_estimated_j``.
+    """
+
+    suite: Suite
+    seed: int
+    out: Path
+    resume: Path | None = None
+    estimate_cpu: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunOutcome:
+    """What a run came to.
+
+    Attributes:
+        folder: Where everything is.
+        plan: What was asked for and left out.
+        trials: Every row.
+    """
+
+    folder: Path
+    plan: Plan
+    trials: tuple[Trial, ...]
+
+
+def run_suite(context: Context, request: RunRequest, observer: Observer) -> RunOutcome:
+    """Measure a suite on this host.
+
+    Args:
+        context: The host's launcher, meters and state.
+        request: What to measure.
+        observer: Hears of progress.
+
+    Returns:
+        The outcome; on disk as well, complete.
+
+    Raises:
+        ConfigurationError: Nothing is left to measure, or the run to resume was planned otherwise.
+        NotBuiltError: `greenbench up` has not made what the plan needs.
+        StateLockedError: Another run measures on this host.
+        FleetError: A runtime that does not even describe itself.
+    """
+    with StateLease(context.state, purpose=f"greenbench run {request.suite.name}"):
+        plan = make_plan(request.suite, context.catalogue, context.view, seed=request.seed)
+        if not plan.loads:
+            reasons = "; ".join(f"{item.cell}: {item.reason}" for item in plan.left_out)
+            raise ConfigurationError(f"suite {request.suite.name!r} has no cell that runs here ({reasons})")
+        need_models(context.house, plan)
+        instruments = _instruments(context, request.suite, observer)
+        with _folder(context, request, plan, instruments, observer) as folder:
+            identity = RunIdentity(
+                run_id=folder.run_id, host_id=folder.manifest().host["host_id"], gpu_uuid=context.house.gpu_uuid,
+                estimate_cpu=request.estimate_cpu,
+            )  # fmt: skip
+            bench = Bench(
+                house=context.house, instruments=instruments, folder=folder, identity=identity,
+                durations=durations_of(context), observer=observer,
+            )  # fmt: skip
+            return RunOutcome(folder=folder.path, plan=plan, trials=execute(bench, plan))
+
+
+def durations_of(context: Context) -> Durations:
+    """Return what loads took before, by launcher."""
+    return Durations(context.state.root / f"durations-{context.house.launcher.name}.json")
+
+
+def need_models(house: House, plan: Plan) -> None:
+    """Check that runtimes are built and every model file of a plan is there, with its bytes unchanged.
+
+    Raises:
+        NotBuiltError: Something is missing; names `greenbench up` with what it takes.
+        ConfigurationError: A file is damaged.
+    """
+    for name in dict.fromkeys(cell.runtime for cell in plan.cells):
+        if house.launcher.built(house.catalogue[name], house.device) is None:
+            raise NotBuiltError(f"{name} is not built for {house.device}; run `greenbench up {name}`")
+    asked = {(c.workload.model, c.weights_from, c.source, c.workload.sequence_length) for c in plan.cells}
+    seen: set[str] = set()
+    for model, weights_from, source, length in sorted(asked, key=str):
+        remedy = f"greenbench up --set models.weights_from={weights_from} --set model={model}"
+        remedy += f" --set sequence_length={length}" if length else ""
+        weights = house.library.need(weights_key(model, weights_from), remedy=remedy)
+        keys = [reference_key(model, weights.sha256, length)]
+        keys += [onnx_key(model, source, weights.sha256, length)] if source else []
+        for key in keys:
+            if key not in seen:
+                house.library.need(key, remedy=remedy)
+            seen.add(key)
+
+
+def _instruments(context: Context, suite: Suite, observer: Observer) -> Instruments:
+    observer.step("calibrating the energy counter")
+    period = counter_period(context.meters, context.state.calibration)
+    return Instruments(
+        meters=context.meters, sensor_period_s=period or 0.0, limits=limits_from(suite.validity)
+    )
+
+
+def _folder(
+    context: Context, request: RunRequest, plan: Plan, instruments: Instruments, observer: Observer
+) -> RunFolder:
+    if request.resume is None:
+        manifest = _manifest(context, request, plan, instruments, observer)
+        return RunFolder.create(request.out, manifest.run_id, manifest)
+    folder = RunFolder.resume(request.resume, request.out)
+    same_plan(plan, folder.manifest().order)
+    folder.log("run_resumed", pid=os.getpid())
+    return folder
+
+
+def _manifest(
+    context: Context, request: RunRequest, plan: Plan, instruments: Instruments, observer: Observer
+) -> Manifest:
+    now = utc_now()
+    period = instruments.sensor_period_s
+    return Manifest(
+        run_id=new_run_id(request.suite.name, now),
+        created_utc=now.isoformat(),
+        greenbench_version=__version__,
+        git_commit=git_commit(),
+        suite=request.suite.as_mapping(),
+        suite_sha256=request.suite.sha256,
+        seed=request.seed,
+        order=tuple(load.load_id for load in plan.loads),
+        left_out=tuple(LeftOutEntry(cell=item.cell, reason=item.reason) for item in plan.left_out),
+        host=host_facts() | {"meters": _plain(context.meters.facts), "energy_scope": context.meters.scope},
+        device=context.house.device,
+        gpu=_gpu(context),
+        sensor_periods_s={"counter": period} if period else {},
+        absent={item.domain: item.reason for item in context.meters.absent},
+        runtimes={name: _runtime(context, name, observer) for name in _runtimes(plan)},
+        thresholds={
+            rule.value: ThresholdEntry(**asdict(limits)) for rule, limits in instruments.limits.items()
+        },
+    )
+
+
+def _plain(facts: Mapping[str, Any]) -> dict[str, Any]:
+    plain: dict[str, Any] = json.loads(json.dumps(dict(facts), default=str))
+    return plain
+
+
+def _gpu(context: Context) -> GpuEntry | None:
+    facts = context.meters.facts.get("gpu")
+    if not facts:
+        return None
+    return GpuEntry(
+        uuid=facts["uuid"], name=facts["name"], driver=facts["driver"], architecture=facts.get("architecture"),
+        memory_b=facts.get("memory_b"),
+    )  # fmt: skip
+
+
+def _runtimes(plan: Plan) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(cell.runtime for cell in plan.cells))
+
+
+def _runtime(context: Context, name: str, observer: Observer) -> RuntimeEntry:
+    observer.step(f"asking {name} what it is")
+    with context.house.running(name) as running:
+        build, says = running.instance.build, running.description
+    adopted = context.options.environments.get(name)
+    return RuntimeEntry(
+        launcher=build.launcher,
+        image_digest=build.identity if build.launcher == "docker" else None,
+        lock_sha256=build.requirements_sha256,
+        python=says.python,
+        packages=dict(build.packages) | dict(says.versions),
+        adopted=str(adopted) if adopted else None,
+    )
+
+
+def resumed_request(folder: Path, *, estimate_cpu: bool = False) -> RunRequest:
+    """Rebuild the request of a stored run, for ``--resume``.
+
+    Args:
+        folder: The run's folder.
+        estimate_cpu: As in `RunRequest`.
+
+    Raises:
+        DamagedResultsError: Its manifest cannot be read.
+    """
+    with RunFolder.open(folder, folder.parent) as stored:
+        manifest = stored.manifest()
+    return RunRequest(
+        suite=parse_suite(manifest.suite, origin=str(folder / "manifest.json")), seed=manifest.seed,
+        out=folder.parent, resume=folder, estimate_cpu=estimate_cpu,
+    )  # fmt: skip

@@ -1,0 +1,161 @@
+"""The loop over a plan: baselines, loads, trials made durable one by one."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from random import Random
+
+from greenbench.bench.baseline import measure_baseline
+from greenbench.bench.durations import Durations
+from greenbench.bench.house import House
+from greenbench.bench.instruments import Instruments
+from greenbench.bench.rest import Rest
+from greenbench.bench.rows import RunIdentity, blank_row, net_of_host, parity_row, rows_of
+from greenbench.bench.trial import measure_load
+from greenbench.core.doubt import Verdict
+from greenbench.core.errors import ConfigurationError, FleetError
+from greenbench.core.plan import Plan, PlannedLoad
+from greenbench.core.progress import Observer
+from greenbench.core.trial import Baseline, Trial
+from greenbench.core.units import seconds_from_ns
+from greenbench.energy.recorder import Recorder
+from greenbench.results.folder import RunFolder
+from greenbench.results.parts import IterationTable
+
+BASELINE_EVERY_S = 3600.0
+"""B0 is measured again at least this often."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bench:
+    """Everything that a run works with.
+
+    Attributes:
+        house: Starts runtimes.
+        instruments: Meters, limits, clock.
+        folder: Where results go.
+        identity: What every row repeats.
+        durations: What earlier loads took, for the time that is left.
+        observer: Hears of progress.
+    """
+
+    house: House
+    instruments: Instruments
+    folder: RunFolder
+    identity: RunIdentity
+    durations: Durations
+    observer: Observer
+
+
+def execute(bench: Bench, plan: Plan) -> tuple[Trial, ...]:
+    """Measure every load of a plan that its folder does not hold yet.
+
+    A failed load is stored as a failed trial and the run goes on. Interrupted at any moment,
+    everything finished is on disk and `greenbench run --resume` continues.
+
+    Args:
+        bench: What to work with.
+        plan: What to measure.
+
+    Returns:
+        Every trial of the run, columns net of B0 filled in.
+    """
+    try:
+        _measure_all(bench, plan)
+    except KeyboardInterrupt:
+        _finish(bench, interrupted=True)
+        raise
+    return _finish(bench, interrupted=False)
+
+
+def _measure_all(bench: Bench, plan: Plan) -> None:
+    rest = Rest(cap_s=plan.protocol.rest_cap_s)
+    finished = bench.folder.finished_loads()
+    waiting = [load for load in plan.loads if load.load_id not in finished]
+    measured_ns = _host_baseline(bench, plan)
+    for number, load in enumerate(waiting):
+        if seconds_from_ns(bench.instruments.clock() - measured_ns) > BASELINE_EVERY_S:
+            measured_ns = _host_baseline(bench, plan)
+        bench.observer.load_started(
+            load,
+            done=len(plan.loads) - len(waiting) + number,
+            total=len(plan.loads),
+            remaining_s=bench.durations.total_s(waiting[number:], plan.protocol),
+        )
+        _one_load(bench, plan, load, rest)
+    if waiting:
+        _host_baseline(bench, plan)
+
+
+def _host_baseline(bench: Bench, plan: Plan) -> int:
+    instruments = bench.instruments
+    if instruments.meters.domains:
+        bench.observer.step("measuring the idle host (B0)")
+    with Recorder(instruments.meters.sensors, clock=instruments.clock, seed=plan.seed) as recorder:
+        baselines = measure_baseline(
+            recorder, instruments.meters, kind="B0", load_id=None, length_s=plan.protocol.baseline_host_s,
+            sensor_period_s=instruments.sensor_period_s, clock=instruments.clock, sleep=instruments.sleep,
+        )  # fmt: skip
+        series = tuple(recorder.record().values())
+    bench.folder.add_baselines(baselines, series if baselines else ())
+    return instruments.clock()
+
+
+def _one_load(bench: Bench, plan: Plan, load: PlannedLoad, rest: Rest) -> None:
+    attempt = bench.folder.start_load(load.load_id, position=load.position)
+    generator = Random(f"{plan.seed} {load.load_id} {attempt}")  # noqa: S311 - phases, not secrets
+    try:
+        measured = measure_load(
+            bench.house, bench.instruments, load, plan.protocol,
+            rest=rest, generator=generator, observer=bench.observer,
+        )  # fmt: skip
+    except FleetError as err:
+        row = blank_row(bench.identity, load, attempt=attempt, window=1)
+        _keep(bench, load, attempt, (replace(row, failure=str(err), absent=bench.instruments.meters.absent),))
+        return
+    bench.folder.add_parity(parity_row(load.cell, measured))
+    bench.folder.add_raw(
+        load.load_id,
+        attempt=attempt,
+        iterations=IterationTable(load_id=load.load_id, end_ns=measured.ends_ns),
+        readings=tuple(measured.record.values()) if measured.record else (),
+    )
+    bench.folder.add_baselines(measured.baselines)
+    _keep(bench, load, attempt, rows_of(bench.identity, load, measured, bench.instruments, attempt=attempt))
+    bench.durations.learn(load.cell, plan.protocol, measured.elapsed_s)
+
+
+def _keep(bench: Bench, load: PlannedLoad, attempt: int, rows: tuple[Trial, ...]) -> None:
+    # A run killed between two windows of one load keeps the first and takes only the second from the new attempt.
+    there = {
+        trial.window for trial in bench.folder.trials() if trial.load_id == load.load_id and trial.begin_ns
+    }
+    for row in rows:
+        if row.window not in there:
+            bench.folder.add_trial(row)
+            bench.observer.trial_ended(row)
+    bench.folder.finish_load(load.load_id, attempt=attempt)
+
+
+def _finish(bench: Bench, *, interrupted: bool) -> tuple[Trial, ...]:
+    def derive(trials: tuple[Trial, ...], baselines: tuple[Baseline, ...]) -> tuple[Trial, ...]:
+        return tuple(net_of_host(trial, baselines, bench.instruments.limits) for trial in trials)
+
+    bench.folder.finish(interrupted=interrupted, derive=derive)
+    return derive(bench.folder.trials(), bench.folder.baselines())
+
+
+def exit_status(trials: Sequence[Trial]) -> int:
+    """Return 0 where nothing is invalid or failed, else 1."""
+    return int(any(trial.verdict in {Verdict.INVALID, Verdict.FAILED} for trial in trials))
+
+
+def same_plan(plan: Plan, stored: Sequence[str]) -> None:
+    """Refuse to resume a run under another plan.
+
+    Raises:
+        ConfigurationError: The stored order differs from the plan's.
+    """
+    if [load.load_id for load in plan.loads] != list(stored):
+        raise ConfigurationError(
+            "the run to resume was planned otherwise (another version, device or catalogue); start a new run"
+        )

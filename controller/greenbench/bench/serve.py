@@ -1,0 +1,55 @@
+"""`greenbench serve`: one runtime, loaded, in the foreground."""
+
+import threading
+from collections.abc import Callable
+
+from greenbench.bench.context import Context
+from greenbench.bench.inputs import batch
+from greenbench.bench.planning import make_plan
+from greenbench.bench.run import need_models
+from greenbench.core.errors import ConfigurationError
+from greenbench.core.suite import Suite
+from greenbench.fleet.launcher import died
+from greenbench.fleet.lease import StateLease
+from greenbench.fleet.proxy import open_proxy
+
+
+def serve_runtime(
+    context: Context, runtime: str, suite: Suite, *, address: str | None, say: Callable[[str], None]
+) -> None:
+    """Start a runtime, load one model, and serve until interrupted.
+
+    Args:
+        context: The host's launcher and state.
+        runtime: Which.
+        suite: Names one model and batch size.
+        address: Where clients connect; None for the runtime's own Unix socket. ``HOST:PORT`` and other
+            ``unix:`` paths are a proxy on this host.
+        say: Tells the user where it serves.
+
+    Raises:
+        ConfigurationError: The cell cannot run here, or the address cannot be used.
+        RuntimeDiedError: The runtime ended by itself.
+    """
+    if runtime not in context.catalogue:
+        raise ConfigurationError(f"unknown runtime {runtime!r}; known: {', '.join(context.catalogue)}")
+    matrix = suite.matrix.model_copy(update={"runtime": (runtime,)})
+    plan = make_plan(suite.model_copy(update={"matrix": matrix}), context.catalogue, context.view, seed=0)
+    if not plan.cells:
+        raise ConfigurationError(plan.left_out[0].reason)
+    cell = plan.cells[0]
+    need_models(context.house, plan)
+    with (
+        StateLease(context.state, purpose=f"greenbench serve {runtime}"),
+        context.house.running(runtime) as running,
+        open_proxy(address, running.instance.address) as served,
+    ):
+        context.house.load(running, cell)
+        load = cell.workload
+        running.client.stage(batch(load.model, load.batch_size, load.sequence_length))
+        say(f"{cell.cell_id} is served at {served}; Ctrl-C ends it")
+        waiter = threading.Event()
+        while not waiter.wait(0.5):
+            state = running.instance.exit_state()
+            if state is not None:
+                raise died(running.instance, state, during="serving")

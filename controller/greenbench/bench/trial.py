@@ -1,0 +1,269 @@
+"""One load of one cell: started, proven, warmed up, measured in its windows, stopped."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from random import Random
+
+import numpy as np
+from numpy.typing import NDArray
+
+from greenbench.bench.baseline import measure_baseline
+from greenbench.bench.house import House, Running
+from greenbench.bench.inputs import GOLDEN_ROWS, batch
+from greenbench.bench.instruments import Instruments
+from greenbench.bench.parity import compare, fallback_doubt, numeric_mode_doubt
+from greenbench.bench.provision import reference_outputs
+from greenbench.bench.rest import Rest
+from greenbench.bench.timeline import Asked, hold, lay_out
+from greenbench.bench.warmup import sub_window_s, warm_up
+from greenbench.core.doubt import Doubt, Limits, Rule
+from greenbench.core.parity import Parity
+from greenbench.core.plan import Cell, PlannedLoad, Protocol
+from greenbench.core.progress import Observer
+from greenbench.core.trial import Baseline
+from greenbench.core.units import seconds_from_ns
+from greenbench.energy.cgroup import cgroup_sensors, process_tree_sensors
+from greenbench.energy.meter import Sensor
+from greenbench.energy.recorder import Record, Recorder
+from greenbench.energy.window import Window, cut
+from greenbench.fleet.answers import LoadedFacts
+from greenbench.fleet.run_stream import RunStream
+
+KEEP_EVERY = 16
+"""Every 16th output is held on the device and compared after the loop ..."""
+
+KEEP_MAX = 2
+"""... the newest two of them, so that memory stays flat."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MeasuredLoad:
+    """Everything that one load yielded.
+
+    Attributes:
+        facts: What the runtime said of the loaded model.
+        parity: Outputs against the reference, before timing.
+        kept_parity: Outputs kept during the timed loop against those of the check; None where none was kept.
+        windows: Cut from the record, in order; empty where parity failed.
+        doubts: Of the whole load; each window adds its own.
+        baselines: B1 before, and with ``rigorous`` after, the windows.
+        record: Raw readings.
+        ends_ns: int64 [n], end of every iteration from lead-in to tail.
+        ready_s: Seconds from start to serving and loaded.
+        elapsed_s: Seconds from start to stop.
+    """
+
+    facts: LoadedFacts
+    parity: Parity
+    kept_parity: Parity | None = None
+    windows: tuple[Window, ...] = ()
+    doubts: tuple[Doubt, ...] = ()
+    baselines: tuple[Baseline, ...] = ()
+    record: Record | None = None
+    ends_ns: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, dtype=np.int64))
+    ready_s: float = 0.0
+    elapsed_s: float = 0.0
+
+
+def measure_load(
+    house: House,
+    instruments: Instruments,
+    planned: PlannedLoad,
+    protocol: Protocol,
+    *,
+    rest: Rest,
+    generator: Random,
+    observer: Observer,
+) -> MeasuredLoad:
+    """Measure one load of one cell.
+
+    Args:
+        house: Starts the runtime.
+        instruments: Meters, clock and limits.
+        planned: What to load.
+        protocol: How to measure it.
+        rest: The temperature gate shared by the run.
+        generator: Draws the windows' phases against the sensor.
+        observer: Hears the steps.
+
+    Returns:
+        Windows, record and proofs; no window where the outputs differ from the reference.
+
+    Raises:
+        FleetError: The runtime could not be started, died, hung or refused.
+    """
+    cell = planned.cell
+    began_ns = instruments.clock()
+    observer.step(f"starting {cell.runtime}")
+    with house.running(cell.runtime) as running:
+        facts = house.load(running, cell)
+        observer.step(f"checking outputs of {cell.cell_id}")
+        parity = check_outputs(house, running, cell)
+        seconds = partial(_seconds_since, began_ns, instruments.clock)
+        doubts = _static_doubts(cell, facts, parity)
+        if not parity.passed:
+            return MeasuredLoad(facts=facts, parity=parity, doubts=doubts, elapsed_s=seconds())
+        expected = _stage(running, cell)
+        ready_s = seconds()
+        doubts += rest.wait(instruments, observer, pilot=planned.round == 1)
+        timed = _measure(running, instruments, planned, protocol, facts, generator, observer)
+        kept = _kept_parity(running, cell, expected)
+        running.client.unload()
+    doubts += timed.doubts + ((kept.doubt,) if kept and kept.doubt else ())
+    return MeasuredLoad(
+        facts=facts, parity=parity, kept_parity=kept, windows=timed.windows, doubts=doubts,
+        baselines=timed.baselines, record=timed.record, ends_ns=timed.ends_ns,
+        ready_s=ready_s, elapsed_s=seconds(),
+    )  # fmt: skip
+
+
+def _seconds_since(began_ns: int, clock: Callable[[], int]) -> float:
+    return seconds_from_ns(clock() - began_ns)
+
+
+def check_outputs(house: House, running: Running, cell: Cell) -> Parity:
+    """Compare a loaded cell's outputs for the golden inputs with the reference, in batches of its own size.
+
+    Args:
+        house: Holds the reference.
+        running: Has the cell loaded.
+        cell: What is loaded.
+    """
+    load = cell.workload
+    reference = reference_outputs(house, cell)
+    rows = max(load.batch_size, GOLDEN_ROWS)
+    inputs = batch(load.model, rows, load.sequence_length)
+    outputs = []
+    for begin in range(0, GOLDEN_ROWS, load.batch_size):
+        chosen = np.arange(begin, begin + load.batch_size) % rows
+        running.client.stage({name: np.ascontiguousarray(values[chosen]) for name, values in inputs.items()})
+        outputs.append(running.client.check()["output"])
+    return compare(np.concatenate(outputs)[:GOLDEN_ROWS], reference, precision=load.precision)
+
+
+def _static_doubts(cell: Cell, facts: LoadedFacts, parity: Parity) -> tuple[Doubt, ...]:
+    found = (
+        parity.doubt,
+        numeric_mode_doubt(
+            parity,
+            precision=cell.workload.precision,
+            device=cell.device,
+            flags=facts.flags,
+            dtypes=facts.dtypes,
+        ),
+        fallback_doubt(facts.nodes_per_provider, wanted=cell.mode),
+    )
+    return tuple(doubt for doubt in found if doubt)
+
+
+def _stage(running: Running, cell: Cell) -> NDArray[np.float32]:
+    load = cell.workload
+    running.client.stage(batch(load.model, load.batch_size, load.sequence_length))
+    expected: NDArray[np.float32] = running.client.check()["output"]
+    return expected
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Timed:
+    windows: tuple[Window, ...]
+    doubts: tuple[Doubt, ...]
+    baselines: tuple[Baseline, ...]
+    record: Record
+    ends_ns: NDArray[np.int64]
+
+
+def _measure(
+    running: Running,
+    instruments: Instruments,
+    planned: PlannedLoad,
+    protocol: Protocol,
+    facts: LoadedFacts,
+    generator: Random,
+    observer: Observer,
+) -> _Timed:
+    sensors = (*instruments.meters.sensors, *_runtime_sensors(running))
+    with Recorder(sensors, clock=instruments.clock, seed=generator.randrange(1 << 32)) as recorder:
+        baseline = partial(
+            measure_baseline, recorder, instruments.meters, kind="B1", load_id=planned.load_id,
+            length_s=protocol.baseline_loaded_s, sensor_period_s=instruments.sensor_period_s,
+            clock=instruments.clock, sleep=instruments.sleep,
+        )  # fmt: skip
+        observer.step("quiet, model loaded" if instruments.meters.domains else "no meter, no baseline")
+        baselines = baseline()
+        keep_every = 1 if facts.build_s > protocol.window_s / (2 * KEEP_EVERY) else KEEP_EVERY
+        with running.client.run(keep_every=keep_every, keep_max=KEEP_MAX) as stream:
+            doubts = _warm_up(stream, recorder, instruments, protocol, observer)
+            asked = _hold(stream, recorder, instruments, protocol, generator, observer)
+            stream.stop()
+        baselines += baseline() if protocol.rigorous else ()
+        record = recorder.record()
+    windows = tuple(_cut(record, window, stream.ends_ns(), instruments) for window in asked)
+    return _Timed(
+        windows=windows, doubts=doubts, baselines=baselines, record=record, ends_ns=stream.ends_ns()
+    )
+
+
+def _runtime_sensors(running: Running) -> Sequence[Sensor]:
+    pid = running.instance.pid
+    return cgroup_sensors(pid) if running.instance.containerised else process_tree_sensors(pid)
+
+
+def _ends(stream: RunStream) -> NDArray[np.int64]:
+    stream.wait(0.0)
+    return stream.ends_ns()
+
+
+def _warm_up(
+    stream: RunStream, recorder: Recorder, instruments: Instruments, protocol: Protocol, observer: Observer
+) -> tuple[Doubt, ...]:
+    observer.step("warming up")
+    waited_s = warm_up(
+        partial(_ends, stream),
+        lambda: recorder.record().get("instant"),
+        cap_s=protocol.warmup_cap_s,
+        length_s=sub_window_s(protocol.window_s),
+        clock=instruments.clock,
+        sleep=instruments.sleep,
+    )
+    if waited_s is None:
+        return ()
+    limits = Limits(doubtful=0.0, invalid=None)
+    doubt = limits.judge(Rule.NOT_STEADY, waited_s)
+    return (doubt,) if doubt else ()
+
+
+def _hold(
+    stream: RunStream,
+    recorder: Recorder,
+    instruments: Instruments,
+    protocol: Protocol,
+    generator: Random,
+    observer: Observer,
+) -> tuple[Asked, ...]:
+    observer.step(f"measuring {protocol.windows} x {protocol.window_s:g} s")
+    asked = lay_out(
+        now_ns=instruments.clock(), windows=protocol.windows, window_s=protocol.window_s,
+        sensor_period_s=instruments.sensor_period_s,
+        phases=tuple(generator.random() for _ in range(protocol.windows)),
+    )  # fmt: skip
+    hold(
+        asked, sensor_period_s=instruments.sensor_period_s, dense=recorder.dense, check=partial(stream.wait, 0.0),
+        clock=instruments.clock, sleep=instruments.sleep,
+    )  # fmt: skip
+    return asked
+
+
+def _cut(record: Record, asked: Asked, ends_ns: NDArray[np.int64], instruments: Instruments) -> Window:
+    return cut(
+        record, instruments.meters, asked_begin_ns=asked.begin_ns, asked_end_ns=asked.end_ns,
+        ends_ns=ends_ns, sensor_period_s=instruments.sensor_period_s,
+    )  # fmt: skip
+
+
+def _kept_parity(running: Running, cell: Cell, expected: NDArray[np.float32]) -> Parity | None:
+    found = [
+        compare(kept.outputs["output"], expected, precision=cell.workload.precision)
+        for kept in running.client.kept()
+    ]
+    return max(found, key=lambda parity: parity.relative_error, default=None)

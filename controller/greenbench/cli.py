@@ -1,0 +1,330 @@
+"""The command line: parse, call one function, render. Commands import late, so that ``--help`` is fast."""
+
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from greenbench.core.errors import ConfigurationError, GreenbenchError
+
+if TYPE_CHECKING:
+    from greenbench.bench.context import Options
+    from greenbench.core.suite import Suite
+
+INTERRUPTED = 130
+
+app = typer.Typer(
+    name="greenbench",
+    help="Joules and seconds of one inference, in every deep-learning runtime, on your own machine.",
+    no_args_is_help=True,
+    add_completion=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+Launcher = Annotated[str, typer.Option("--launcher", help="auto, docker (sealed containers) or venv.")]
+Device = Annotated[str, typer.Option("--device", help="auto, cuda or cpu.")]
+BaseImage = Annotated[
+    str,
+    typer.Option(
+        "--base-image", envvar="GREENBENCH_BASE_IMAGE", help="Image that runtime images start from."
+    ),
+]
+Env = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--env", help="RUNTIME=PYTHON: adopt an environment that exists (venv launcher); repeatable."
+    ),
+]
+Settings = Annotated[list[str] | None, typer.Option("--set", help="KEY=VALUE of the suite; repeatable.")]
+Only = Annotated[
+    list[str] | None, typer.Option("--only", help="KEY=VALUE,...: keep these cells; repeatable.")
+]
+AsJson = Annotated[bool, typer.Option("--json", help="One JSON object on stdout and nothing else.")]
+SuiteName = Annotated[str, typer.Argument(help="quick, ci, study, or a TOML file.")]
+OutFolder = Annotated[Path, typer.Option("--out", help="Parent of the run's folder.")]
+Seed = Annotated[int, typer.Option("--seed", help="Seed of the order of cells and of window phases.")]
+CpuMeter = Annotated[str, typer.Option("--cpu-meter", help="powercap or pyrapl.")]
+
+DEFAULT_BASE_IMAGE = "python:3.11-slim"
+DEFAULT_OUT = Path("results")
+
+
+def main() -> None:
+    """Run the command line; every error raised on purpose is one line on stderr and an exit status."""
+    try:
+        app()
+    except GreenbenchError as err:
+        typer.echo(f"greenbench: {err}", err=True)
+        sys.exit(err.exit_status)
+    except KeyboardInterrupt:
+        typer.echo("greenbench: interrupted; everything finished is kept", err=True)
+        sys.exit(INTERRUPTED)
+
+
+def _options(
+    *,
+    launcher: str = "auto",
+    device: str = "auto",
+    base_image: str = DEFAULT_BASE_IMAGE,
+    env: list[str] | None = None,
+    suite: "Suite | None" = None,
+    cpu_meter: str = "powercap",
+) -> "Options":
+    from greenbench.bench.context import Options
+
+    given = dict(suite.host.env) if suite else {}
+    given |= dict(_pair(item) for item in env or ())
+    state = os.environ.get("GREENBENCH_STATE")
+    return Options(
+        state=Path(state) if state else None,
+        launcher=launcher,
+        device=suite.host.device if suite and device == "auto" else device,
+        gpu=suite.host.gpu if suite else 0,
+        base_image=base_image,
+        environments={name: Path(python) for name, python in given.items()},
+        cpu_meter=cpu_meter,
+    )
+
+
+def _pair(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not (equals and name and value):
+        raise ConfigurationError(f"--env {text!r} is not RUNTIME=PYTHON, such as pytorch=/opt/env/bin/python")
+    return name, value
+
+
+def _suite(name: str, settings: list[str] | None, only: list[str] | None) -> "Suite":
+    from greenbench.bench.suites import load_suite
+    from greenbench.core.settings import restricted, with_settings
+
+    return restricted(with_settings(load_suite(name), settings or ()), only or ())
+
+
+def _listening(work: Callable[[Any], Any]) -> Any:
+    from rich.console import Console
+
+    from greenbench.report.live import LiveObserver
+
+    with LiveObserver(Console(stderr=True)) as observer:
+        return work(observer)
+
+
+def _screen() -> Any:
+    from rich.console import Console
+
+    return Console(highlight=False)
+
+
+def _print_json(payload: object) -> None:
+    import json
+
+    typer.echo(json.dumps(payload, default=str))
+
+
+@app.command()
+def doctor(
+    *,
+    as_json: AsJson = False,
+    calibrate: Annotated[bool, typer.Option("--calibrate")] = False,
+    device: Device = "auto",
+) -> None:
+    """Check what this host can measure and run; say the remedy for what it can't."""
+    from greenbench.bench.doctor import examine_host
+    from greenbench.core.check import Level
+    from greenbench.report.checks import checks_json, print_checks
+
+    checks = examine_host(_options(device=device), calibrate=calibrate)
+    _print_json(checks_json(checks)) if as_json else print_checks(checks, _screen())
+    raise typer.Exit(int(any(check.level is Level.FAIL for check in checks)))
+
+
+@app.command()
+def up(
+    runtimes: Annotated[
+        list[str] | None, typer.Argument(help="Runtimes; all of the catalogue by default.")
+    ] = None,
+    *,
+    launcher: Launcher = "auto",
+    device: Device = "auto",
+    base_image: BaseImage = DEFAULT_BASE_IMAGE,
+    env: Env = None,
+    suite: Annotated[str | None, typer.Option("--suite", help="Prepare what this suite needs.")] = None,
+    settings: Settings = None,
+    as_json: AsJson = False,
+) -> None:
+    """Build images or environments, make models and conversions, prove parity. Idempotent."""
+    from greenbench.bench.context import open_context
+    from greenbench.bench.provision import needs_of, provision
+    from greenbench.report.provision import print_up, up_json
+
+    wanted = _suite(suite or "quick", settings, None)
+    with open_context(
+        _options(launcher=launcher, device=device, base_image=base_image, env=env, suite=wanted)
+    ) as context:
+        needs = needs_of(wanted, context.view, every_model=suite is None and not settings)
+        report = _listening(lambda observer: provision(context, runtimes or (), needs, observer))
+    _print_json(up_json(report.builds, report.proofs)) if as_json else print_up(
+        report.builds, report.proofs, _screen()
+    )
+    raise typer.Exit(0 if report.proven else 1)
+
+
+@app.command()
+def plan(
+    suite: SuiteName = "quick",
+    *,
+    settings: Settings = None,
+    only: Only = None,
+    rounds: Annotated[int | None, typer.Option("--rounds")] = None,
+    windows: Annotated[int | None, typer.Option("--windows")] = None,
+    seed: Seed = 0,
+    launcher: Launcher = "auto",
+    device: Device = "auto",
+    env: Env = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show the cells in order, what is left out and why, and about how long it takes."""
+    from greenbench.bench.context import open_context
+    from greenbench.bench.planning import make_plan
+    from greenbench.bench.run import durations_of
+    from greenbench.report.plan import plan_json, print_plan
+
+    wanted = _suite(suite, _counted(settings, rounds, windows), only)
+    with open_context(_options(launcher=launcher, device=device, env=env, suite=wanted)) as context:
+        made = make_plan(wanted, context.catalogue, context.view, seed=seed)
+        seconds = durations_of(context).total_s(made.loads, made.protocol) + made.protocol.baseline_host_s
+        known = all(durations_of(context).known(cell) for cell in made.cells)
+    _print_json(plan_json(made, seconds)) if as_json else print_plan(made, seconds, measured_before=known)
+
+
+def _counted(settings: list[str] | None, rounds: int | None, windows: int | None) -> list[str]:
+    counted = list(settings or ())
+    counted += [f"protocol.rounds={rounds}"] if rounds is not None else []
+    counted += [f"protocol.windows={windows}"] if windows is not None else []
+    return counted
+
+
+@app.command()
+def run(
+    suite: SuiteName = "quick",
+    *,
+    settings: Settings = None,
+    only: Only = None,
+    rounds: Annotated[int | None, typer.Option("--rounds", help="Independent repeats.")] = None,
+    windows: Annotated[int | None, typer.Option("--windows", help="Windows per load.")] = None,
+    seed: Seed = 0,
+    out: OutFolder = DEFAULT_OUT,
+    resume: Annotated[str | None, typer.Option("--resume", help="Continue this run (id or folder).")] = None,
+    launcher: Launcher = "auto",
+    device: Device = "auto",
+    env: Env = None,
+    rigorous: Annotated[
+        bool, typer.Option("--rigorous", help="60 s windows, baselines on both sides.")
+    ] = False,
+    estimate_cpu: Annotated[
+        bool, typer.Option("--estimate-cpu", help="Estimate CPU energy by a model.")
+    ] = False,
+    cpu_meter: CpuMeter = "powercap",
+    as_json: AsJson = False,
+) -> None:
+    """Measure a suite: joules and seconds per runtime, kept on disk trial by trial."""
+    from greenbench.bench.context import open_context
+    from greenbench.bench.run import RunRequest, resumed_request, run_suite
+    from greenbench.bench.schedule import exit_status
+    from greenbench.report.outcome import outcome_json, print_outcome
+    from greenbench.results.runs import find_run
+
+    if resume is not None:
+        request = resumed_request(find_run(resume, out), estimate_cpu=estimate_cpu)
+    else:
+        extra = ["protocol.window_s=60", "protocol.rigorous=true"] if rigorous else []
+        wanted = _suite(suite, [*extra, *_counted(settings, rounds, windows)], only)
+        request = RunRequest(suite=wanted, seed=seed, out=out, estimate_cpu=estimate_cpu)
+    options = _options(launcher=launcher, device=device, env=env, suite=request.suite, cpu_meter=cpu_meter)
+    with open_context(options) as context:
+        typer.echo(context.choice.sentence, err=True)
+        outcome = _listening(lambda observer: run_suite(context, request, observer))
+    _print_json(outcome_json(outcome.folder)) if as_json else print_outcome(outcome.folder)
+    raise typer.Exit(exit_status(outcome.trials))
+
+
+@app.command()
+def status(
+    run_id: Annotated[
+        str | None, typer.Argument(metavar="[RUN]", help="A run's id or folder; the newest.")
+    ] = None,
+    *,
+    out: OutFolder = DEFAULT_OUT,
+    as_json: AsJson = False,
+) -> None:
+    """Show what is running or ran, from the event log."""
+    from greenbench.report.status import print_status, status_json
+    from greenbench.results.runs import find_run, newest_run
+
+    folder = find_run(run_id, out) if run_id else newest_run(out)
+    _print_json(status_json(folder)) if as_json else print_status(folder)
+
+
+@app.command()
+def serve(
+    runtime: Annotated[str, typer.Argument(help="Which runtime.")],
+    *,
+    address: Annotated[str | None, typer.Option("--address", help="unix:PATH or HOST:PORT.")] = None,
+    model: Annotated[str, typer.Option("--model")] = "resnet50",
+    batch: Annotated[int, typer.Option("--batch")] = 1,
+    launcher: Launcher = "auto",
+    device: Device = "auto",
+    env: Env = None,
+    settings: Settings = None,
+) -> None:
+    """Serve one runtime, loaded, in the foreground, for any Open Inference Protocol client."""
+    from greenbench.bench.context import open_context
+    from greenbench.bench.serve import serve_runtime
+
+    chosen = [f"model={model}", f"batch_size={batch}", *(settings or ())]
+    wanted = _suite("quick", chosen, None)
+    with open_context(_options(launcher=launcher, device=device, env=env, suite=wanted)) as context:
+        serve_runtime(context, runtime, wanted, address=address, say=lambda text: typer.echo(text, err=True))
+
+
+@app.command()
+def models(*, as_json: AsJson = False) -> None:
+    """List the models that are known, prepared and converted."""
+    from greenbench.bench.inventory import known_models
+    from greenbench.report.inventory import print_rows
+
+    rows = known_models(_options())
+    _print_json(rows) if as_json else print_rows(rows, _screen(), title="models")
+
+
+@app.command()
+def runtimes(
+    *, launcher: Launcher = "auto", device: Device = "auto", env: Env = None, as_json: AsJson = False
+) -> None:
+    """List the runtimes that are known, built and proven."""
+    from greenbench.bench.inventory import known_runtimes
+    from greenbench.report.inventory import print_rows
+
+    rows = known_runtimes(_options(launcher=launcher, device=device, env=env))
+    _print_json(rows) if as_json else print_rows(rows, _screen(), title="runtimes")
+
+
+@app.command()
+def down(
+    *,
+    images: Annotated[bool, typer.Option("--images", help="Remove images and environments too.")] = False,
+    launcher: Launcher = "auto",
+) -> None:
+    """Stop and remove what `up` made."""
+    from greenbench.bench.inventory import take_down
+
+    for sentence in take_down(_options(launcher=launcher), images=images):
+        typer.echo(sentence)
+
+
+if __name__ == "__main__":
+    main()

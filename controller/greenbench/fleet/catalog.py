@@ -1,0 +1,90 @@
+"""The catalogue of runtimes: ``runtimes/catalog.toml``, read and checked."""
+
+import tomllib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from greenbench.core.errors import ConfigurationError
+from greenbench.core.runtime import DeviceBuild, RuntimeSpec
+
+Device = Literal["cpu", "cuda"]
+
+
+class _DeviceEntry(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    requirements: str
+    extra_index_url: str | None = None
+    architectures: tuple[str, ...] = ()
+
+
+class _RuntimeEntry(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    engine: str
+    title: str
+    precisions: tuple[str, ...]
+    modes: dict[str, tuple[Device, ...]]
+    devices: dict[Device, _DeviceEntry]
+    sources: tuple[str, ...] = ()
+    owns_reference: bool = False
+    converts: bool = False
+
+
+def read_catalog(path: Path) -> Mapping[str, RuntimeSpec]:
+    """Return every runtime of a catalogue file by its name, in the file's order.
+
+    Raises:
+        ConfigurationError: The file is missing or holds a key or value that is not allowed.
+    """
+    try:
+        tables = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, tomllib.TOMLDecodeError) as error:
+        raise ConfigurationError(f"the catalogue {path} cannot be read: {error}") from error
+    return {name: _spec(name, table, path) for name, table in tables.items()}
+
+
+def select(catalog: Mapping[str, RuntimeSpec], names: Iterable[str]) -> tuple[RuntimeSpec, ...]:
+    """Return the named runtimes; all of them where no name is given.
+
+    Raises:
+        ConfigurationError: A name is not in the catalogue; the message lists those that are.
+    """
+    wanted = tuple(names) or tuple(catalog)
+    for name in wanted:
+        if name not in catalog:
+            raise ConfigurationError(f"unknown runtime {name!r}; known are {', '.join(catalog)}")
+    return tuple(catalog[name] for name in wanted)
+
+
+def _spec(name: str, table: object, path: Path) -> RuntimeSpec:
+    try:
+        entry = _RuntimeEntry.model_validate(table)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join([name, *(str(part) for part in first["loc"])])
+        raise ConfigurationError(f"{path}: {place}: {first['msg']}") from error
+    return RuntimeSpec(
+        name=name,
+        engine=entry.engine,
+        title=entry.title,
+        modes=entry.modes,
+        precisions=entry.precisions,
+        devices={device: DeviceBuild(**build.model_dump()) for device, build in entry.devices.items()},
+        sources=entry.sources,
+        owns_reference=entry.owns_reference,
+        converts=entry.converts,
+    )
+
+
+def device_build(spec: RuntimeSpec, device: str) -> DeviceBuild:
+    """Return how `spec` is built for `device`.
+
+    Raises:
+        ConfigurationError: The runtime has no build for that device.
+    """
+    if device not in spec.devices:
+        known = ", ".join(spec.devices)
+        raise ConfigurationError(f"{spec.name} has no build for device {device!r}; it has {known}")
+    return spec.devices[device]

@@ -1,0 +1,222 @@
+"""The ``docker`` launcher: an image and a sealed container per runtime."""
+
+import os
+import shutil
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from docker.errors import APIError, ImageNotFound
+from docker.models.containers import Container
+from docker.models.images import Image
+
+from greenbench.core.errors import FleetError, NotBuiltError
+from greenbench.core.progress import Observer
+from greenbench.core.runtime import RuntimeSpec
+from greenbench.fleet import docker_engine
+from greenbench.fleet.build_inputs import file_hash, tree_hash, write_build_inputs
+from greenbench.fleet.catalog import device_build
+from greenbench.fleet.compose_tool import ComposeTool, ImageOrder
+from greenbench.fleet.container import STOP_GRACE_S, ContainerInstance
+from greenbench.fleet.docker_engine import Engine
+from greenbench.fleet.inventory import INVENTORY_SCRIPT, Inventory, load_build, parse_inventory, save_build
+from greenbench.fleet.launcher import Build, LaunchSettings
+from greenbench.fleet.pip_settings import read_pip_settings
+
+UNPRIVILEGED = 65532
+"""User and group of containers where the caller is root: the usual number of ``nonroot``."""
+
+
+def container_owner(*, rootless: bool) -> tuple[int, int]:
+    """Return user and group, as the container numbers them, that own the socket's folder outside."""
+    if rootless:
+        return 0, 0  # which the engine maps to the calling user
+    if os.getuid() == 0:
+        return UNPRIVILEGED, UNPRIVILEGED
+    return os.getuid(), os.getgid()
+
+
+class DockerLauncher:
+    """Compose builds and creates; the Docker SDK starts, watches and stops. See `launcher.Launcher`."""
+
+    name = "docker"
+
+    def __init__(self, settings: LaunchSettings, engine: Engine) -> None:
+        """Use an engine that answers; see `connect`."""
+        self._settings = settings
+        self._state = settings.state
+        self._client = engine.client
+        self._owner = container_owner(rootless=engine.rootless)
+        self._compose = ComposeTool(settings, owner=self._owner)
+
+    @classmethod
+    def connect(cls, settings: LaunchSettings) -> "DockerLauncher":
+        """Return a launcher on this host's engine.
+
+        Raises:
+            EngineUnavailableError: None answers; with the remedy.
+        """
+        return cls(settings, docker_engine.connect())
+
+    def build(self, runtime: RuntimeSpec, device: str, observer: Observer) -> Build:
+        """Build the image and create the container, or find that they stand."""
+        begun_s = time.monotonic()
+        self._state.create()
+        order = self._order(runtime, device)
+        notes: tuple[str, ...] = ()
+        image = self._image(order)
+        reused = image is not None
+        if image is None:
+            notes = self._build_image(runtime, order, observer)
+            image = self._client.images.get(order.tag)
+        self._create(order, observer)
+        build = self._facts(order, image, reused=reused, elapsed_s=time.monotonic() - begun_s, notes=notes)
+        save_build(build, self._record(order))
+        return build
+
+    def built(self, runtime: RuntimeSpec, device: str) -> Build | None:
+        """Return the facts of an image of these files whose container stands; else None."""
+        order = self._order(runtime, device)
+        image = self._image(order)
+        if image is None or self._container(order, image) is None:
+            return None
+        return load_build(self._record(order), identity=str(image.id))
+
+    def start(self, runtime: RuntimeSpec, device: str) -> ContainerInstance:
+        """Start the container that `build` created, from the image that it built."""
+        order = self._order(runtime, device)
+        build, image = self.built(runtime, device), self._image(order)
+        container = self._container(order, image) if image else None
+        if build is None or container is None:
+            raise NotBuiltError(
+                f"{runtime.name} has no container for {device} of these files; "
+                f"run `greenbench up {runtime.name} --launcher docker --device {device}`"
+            )
+        if container.status == "running":  # left by a controller that was killed
+            container.stop(timeout=STOP_GRACE_S)
+        self._state.prepare_run(runtime.name, owner=self._host_owner())
+        return ContainerInstance(container, address=self._state.address(runtime.name), build=build)
+
+    def down(self, *, images: bool) -> tuple[str, ...]:
+        """Remove this state folder's containers and, if asked, greenbench's images."""
+        said: list[str] = []
+        for container in self._containers():
+            container.remove(force=True)
+            said.append(f"removed container {container.name}")
+        shutil.rmtree(self._state.root / "run", ignore_errors=True)
+        return (*said, *self._remove_images()) if images else tuple(said)
+
+    def _order(self, runtime: RuntimeSpec, device: str) -> ImageOrder:
+        assets = self._settings.assets
+        lock = assets / "docker" / "requirements" / device_build(runtime, device).requirements
+        contents = (
+            lock,
+            assets / "docker" / "Dockerfile",
+            assets / "runtimes" / "greenbench_runtime",
+            assets / "protos" / "greenbench_wire",
+        )
+        return ImageOrder(
+            runtime=runtime.name,
+            device=device,
+            lock=lock,
+            requirements_sha256=file_hash(lock),
+            fingerprint=tree_hash(contents, seed=f"{self._settings.base_image} {runtime.name} {device}"),
+        )
+
+    def _image(self, order: ImageOrder) -> Image | None:
+        try:
+            image = self._client.images.get(order.tag)
+        except ImageNotFound:
+            return None
+        return image if image.labels.get("greenbench.fingerprint") == order.fingerprint else None
+
+    def _build_image(self, runtime: RuntimeSpec, order: ImageOrder, observer: Observer) -> tuple[str, ...]:
+        pip = read_pip_settings()
+        inputs = write_build_inputs(
+            pip,
+            folder=self._state.builds / f"{order.runtime}-{order.device}.inputs",
+            lock=order.lock,
+            extra_index_url=device_build(runtime, order.device).extra_index_url,
+        )
+        log_path = self._state.logs / f"build-{order.runtime}-{order.device}.log"
+        observer.step(f"building the image of {order.runtime} for {order.device}")
+        try:
+            self._compose.build(
+                order,
+                inputs,
+                log_path=log_path,
+                heard=lambda line: observer.step(f"{order.runtime}: {line[:160]}"),
+            )
+        finally:
+            inputs.configuration.unlink()  # it may hold credentials
+        handed = (f"pip settings handed to the build: {text}" for text in pip.handed_over)
+        kept = (f"pip settings not handed to the build: {text}" for text in pip.not_handed)
+        return (*handed, *kept)
+
+    def _create(self, order: ImageOrder, observer: Observer) -> None:
+        observer.step(f"creating the container of {order.runtime}")
+        self._state.prepare_run(order.runtime, owner=self._host_owner())
+        self._compose.create(order, log_path=self._state.logs / f"create-{order.runtime}.log")
+
+    def _facts(
+        self, order: ImageOrder, image: Image, *, reused: bool, elapsed_s: float, notes: tuple[str, ...]
+    ) -> Build:
+        kept = load_build(self._record(order), identity=str(image.id))
+        held = Inventory(python=kept.python, packages=kept.packages) if kept else self._inventory(image)
+        return Build(
+            runtime=order.runtime,
+            device=order.device,
+            launcher=self.name,
+            identity=str(image.id),
+            requirements_sha256=order.requirements_sha256,
+            python=held.python,
+            packages=held.packages,
+            log_path=self._state.logs / f"build-{order.runtime}-{order.device}.log",
+            reused=reused,
+            elapsed_s=elapsed_s,
+            notes=notes,
+        )
+
+    def _inventory(self, image: Image) -> Inventory:
+        text = self._client.containers.run(
+            str(image.id),
+            entrypoint=["/opt/greenbench/bin/python", "-c", INVENTORY_SCRIPT],
+            network_mode="none",
+            read_only=True,
+            remove=True,
+        )
+        return parse_inventory(text.decode(), source=f"image {image.id}")
+
+    def _container(self, order: ImageOrder, image: Image) -> Container | None:
+        for container in self._containers(f"greenbench.runtime={order.runtime}"):
+            same_device = container.labels.get("greenbench.device") == order.device
+            if same_device and container.attrs["Image"] == image.id:
+                return container
+        return None
+
+    def _containers(self, *labels: str) -> Iterator[Container]:
+        wanted = [f"greenbench.state={self._state.identity}", *labels]
+        try:
+            yield from self._client.containers.list(all=True, filters={"label": wanted})
+        except APIError as error:
+            raise FleetError(f"the Docker Engine cannot list containers: {error.explanation}") from error
+
+    def _remove_images(self) -> Iterator[str]:
+        for image in self._client.images.list(filters={"label": "greenbench.fingerprint"}):
+            name = image.tags[0] if image.tags else str(image.short_id)
+            try:
+                self._client.images.remove(str(image.id), force=len(image.tags) > 1)
+                yield f"removed image {name}"
+            except APIError as error:
+                yield f"kept image {name}: {error.explanation}"
+
+    def _host_owner(self) -> tuple[int, int] | None:
+        # Elsewhere the caller makes the folder, and is whom the container runs as.
+        return self._owner if os.getuid() == 0 else None
+
+    def _record(self, order: ImageOrder) -> Path:
+        return self._state.builds / f"docker-{order.runtime}-{order.device}.json"
+
+
+def _tell(observer: Observer, runtime: str, line: str) -> None:
+    observer.step(f"{runtime}: {line[:160]}")

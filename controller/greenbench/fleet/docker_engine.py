@@ -1,0 +1,86 @@
+"""The Docker Engine on this host: found, or why not with the remedy."""
+
+import shutil
+import subprocess
+from dataclasses import dataclass
+
+import docker
+from docker.errors import DockerException
+
+from greenbench.core.errors import EngineUnavailableError
+
+_OR_VENV = "or take --launcher venv"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Engine:
+    """An engine that answers.
+
+    Attributes:
+        client: The Docker SDK's connection.
+        rootless: Whether the engine runs as this user, so that root inside is this user outside.
+    """
+
+    client: docker.DockerClient
+    rootless: bool
+
+
+def connect() -> Engine:
+    """Return the engine that the ``docker`` command talks to.
+
+    Raises:
+        EngineUnavailableError: There is none, it is elsewhere, or this user may not use it.
+    """
+    if shutil.which("docker") is None:
+        raise EngineUnavailableError(
+            "there is no docker command; install Docker Engine (https://docs.docker.com/engine/install) "
+            f"{_OR_VENV}"
+        )
+    endpoint = _endpoint()
+    client = _client(endpoint)
+    if _asked("docker", "compose", "version") is None:
+        client.close()
+        raise EngineUnavailableError(
+            f"docker has no compose plugin; install the package docker-compose-plugin {_OR_VENV}"
+        )
+    security = client.info().get("SecurityOptions") or []
+    return Engine(client=client, rootless="name=rootless" in security)
+
+
+def _endpoint() -> str:
+    """Where the docker command's current context points, DOCKER_HOST included."""
+    answer = _asked("docker", "context", "inspect", "--format", "{{.Endpoints.docker.Host}}")
+    endpoint = (answer or "unix:///var/run/docker.sock").strip()
+    if not endpoint.startswith("unix://"):
+        raise EngineUnavailableError(
+            f"the Docker Engine at {endpoint} is not on this host, where the sensors are; "
+            f"choose a local one with `docker context use default` {_OR_VENV}"
+        )
+    return endpoint
+
+
+def _client(endpoint: str) -> docker.DockerClient:
+    client: docker.DockerClient | None = None
+    try:
+        client = docker.DockerClient(base_url=endpoint, timeout=120)
+        client.ping()
+    except DockerException as error:
+        if client is not None:
+            client.close()
+        raise EngineUnavailableError(refusal(endpoint, str(error))) from error
+    return client
+
+
+def refusal(endpoint: str, said: str) -> str:
+    """Return the sentence for an engine that does not answer, from what the SDK said."""
+    if "PermissionError" in said or "Permission denied" in said:
+        return (
+            f"this user may not use the Docker Engine at {endpoint}; run `sudo usermod -aG docker $USER`, "
+            f"log in again, {_OR_VENV}"
+        )
+    return f"no Docker Engine answers at {endpoint}; start it with `sudo systemctl start docker` {_OR_VENV}"
+
+
+def _asked(*command: str) -> str | None:
+    answer = subprocess.run(command, capture_output=True, text=True, check=False)
+    return answer.stdout if answer.returncode == 0 else None

@@ -1,0 +1,1 @@
+"""Telling: reads results, never measures."""

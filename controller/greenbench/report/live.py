@@ -1,0 +1,89 @@
+"""Progress on the terminal: a live line by Rich, or plain lines where nobody watches."""
+
+import time
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
+
+from greenbench.core.doubt import Verdict
+from greenbench.core.plan import PlannedLoad
+from greenbench.core.trial import Trial
+from greenbench.report.numbers import duration, figure
+
+
+class LiveObserver:
+    """Shows what runs now, what is left, how long, and the last result. Goes to stderr.
+
+    On a terminal one live line moves; elsewhere each event is a plain line.
+    """
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._progress = Progress(
+            SpinnerColumn(),
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=20),
+            TextColumn("{task.fields[count]}"),
+            TimeElapsedColumn(),
+            TextColumn("{task.fields[left]}"),
+            console=console,
+            transient=True,
+            disable=not console.is_terminal,
+        )
+        self._task: TaskID | None = None
+        self._began_s = time.monotonic()
+
+    def __enter__(self) -> Self:
+        self._progress.start()
+        self._task = self._progress.add_task("starting", total=None, count="", left="")
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._progress.stop()
+
+    def note(self, text: str) -> None:
+        """Keep one sentence on the screen."""
+        self._print(text)
+
+    def step(self, text: str) -> None:
+        """Show what is being done now."""
+        if self._console.is_terminal and self._task is not None:
+            self._progress.update(self._task, description=text)
+        else:
+            self._print(text)
+
+    def load_started(self, load: PlannedLoad, *, done: int, total: int, remaining_s: float | None) -> None:
+        """Show which load begins and about how long the rest takes."""
+        left = f"about {duration(remaining_s)} left" if remaining_s is not None else ""
+        if self._console.is_terminal and self._task is not None:
+            self._progress.update(
+                self._task, completed=done, total=total, count=f"{done + 1}/{total}", left=left
+            )
+        else:
+            self._print(f"[{done + 1}/{total}] round {load.round} {load.cell.cell_id}  {left}")
+
+    def trial_ended(self, trial: Trial) -> None:
+        """Show a trial's figures in one line."""
+        self._print(trial_line(trial))
+
+    def _print(self, text: str) -> None:
+        # Names from results are text, never markup.
+        self._console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+
+def trial_line(trial: Trial) -> str:
+    """Return one line for a trial: name, rate, energy where it was measured, verdict."""
+    name = f"round {trial.round} window {trial.window} {trial.cell_id}"
+    if trial.verdict is Verdict.FAILED:
+        return f"{name}: failed: {trial.failure}"
+    if trial.throughput_samples_per_s is None:
+        return f"{name}: {trial.verdict}: {trial.failure}"
+    figures = [f"{figure(trial.throughput_samples_per_s)} samples/s"]
+    if trial.energy_j_per_sample is not None:
+        figures.append(f"{figure(trial.energy_j_per_sample)} J/sample")
+    doubts = ", ".join(dict.fromkeys(doubt.rule.value for doubt in trial.doubts))
+    return f"{name}: {', '.join(figures)}, {trial.verdict}" + (f" ({doubts})" if doubts else "")

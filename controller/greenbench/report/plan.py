@@ -1,0 +1,30 @@
+"""A plan before it is measured."""
+
+import sys
+from typing import Any
+
+from rich.console import Console
+
+from greenbench.core.plan import Plan
+from greenbench.report.structured import plan_as_json
+from greenbench.report.terminal import plan_table
+
+_NO_ENERGY = "a host's watts are known once it has been measured"
+
+
+def print_plan(plan: Plan, total_s: float, *, measured_before: bool, console: Console | None = None) -> None:
+    """Print a plan.
+
+    Args:
+        plan: What will be measured.
+        total_s: Estimated length, seconds.
+        measured_before: Whether every cell's overhead was measured on this host; else it is a guess.
+        console: Standard output where none is given.
+    """
+    target = console or Console(file=sys.stdout, highlight=False)
+    plan_table(plan, target, total_s=total_s, guessed=not measured_before, energy_reason=_NO_ENERGY)
+
+
+def plan_json(plan: Plan, total_s: float) -> dict[str, Any]:
+    """Return the same as plain values, SI units."""
+    return plan_as_json(plan, total_s=total_s, energy_reason=_NO_ENERGY)

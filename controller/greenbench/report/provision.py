@@ -1,0 +1,30 @@
+"""What `greenbench up` made or found."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rich.console import Console
+
+from greenbench.core.parity import Proof
+from greenbench.fleet.launcher import Build
+from greenbench.report.inventory import print_rows, proof_rows
+from greenbench.report.numbers import duration
+from greenbench.results.events import plain
+
+
+def print_up(builds: Mapping[str, Build], proofs: Sequence[Proof], console: Console) -> None:
+    """Print one line per runtime and the parity table."""
+    for name, build in builds.items():
+        how = "stands" if build.reused else f"built in {duration(build.elapsed_s)}"
+        console.print(
+            f"{name}: {how} ({build.launcher}, {build.device}, {build.identity[:23]})", soft_wrap=True
+        )
+        for note in build.notes:
+            console.print(f"  {note}", soft_wrap=True, markup=False)
+    print_rows(proof_rows(proofs), console, title="outputs against PyTorch fp32, eight golden inputs")
+
+
+def up_json(builds: Mapping[str, Build], proofs: Sequence[Proof]) -> dict[str, Any]:
+    """Return the same as plain values."""
+    plain_values: dict[str, Any] = plain({"builds": dict(builds), "parity": list(proofs)})
+    return plain_values

@@ -1,0 +1,1 @@
+"""The networks that greenbench measures: their interface, and per framework how they are built."""

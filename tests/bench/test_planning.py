@@ -1,0 +1,109 @@
+import pytest
+
+from greenbench.bench.planning import HostView, covers, make_plan
+from greenbench.core.runtime import DeviceBuild, RuntimeSpec
+from greenbench.core.suite import parse_suite
+
+ADA = ("sm_75", "sm_80", "sm_86")
+
+
+def spec(name: str, **changes) -> RuntimeSpec:
+    values = {
+        "name": name, "engine": name, "title": name.title(), "modes": {"eager": ("cpu", "cuda"), "compile": ("cuda",)},
+        "precisions": ("fp32", "tf32"),
+        "devices": {"cpu": DeviceBuild(requirements="x"), "cuda": DeviceBuild(requirements="y", architectures=ADA)},
+    }  # fmt: skip
+    return RuntimeSpec(**values | changes)
+
+
+CATALOGUE = {
+    "pytorch": spec("pytorch", owns_reference=True, converts=True),
+    "onnxruntime": spec("onnxruntime", modes={"cuda": ("cuda",), "cpu": ("cpu",)}, sources=("pytorch",)),
+}
+CPU = HostView(device="cpu", physical_cores=2)
+
+
+def suite(**matrix):
+    return parse_suite({"name": "t", "matrix": {"batch_size": [1], "model": ["resnet50"], **matrix}}, "test")
+
+
+def plan(asked, host=CPU, catalogue=CATALOGUE, seed=0):
+    return make_plan(asked, catalogue, host, seed=seed)
+
+
+def test_the_default_mode_is_the_first_that_runs_on_the_device():
+    assert {cell.mode for cell in plan(suite()).cells} == {"eager", "cpu"}
+    gpu = HostView(device="cuda", architecture="sm_86", gpu_name="GPU", physical_cores=2)
+    assert {cell.mode for cell in plan(suite(), gpu).cells} == {"eager", "cuda"}
+
+
+def test_threads_zero_means_all_physical_cores():
+    assert {cell.threads for cell in plan(suite()).cells} == {2}
+
+
+def test_only_runtimes_that_run_conversions_have_a_source():
+    sources = {cell.runtime: cell.source for cell in plan(suite()).cells}
+    assert sources == {"pytorch": None, "onnxruntime": "pytorch"}
+
+
+def test_a_runtime_that_is_not_in_the_catalogue_is_left_out_by_name():
+    made = plan(suite(runtime=["pytorch", "mxnet"]))
+    assert [item.cell for item in made.left_out] == ["mxnet"]
+    assert "catalogue" in made.left_out[0].reason
+
+
+@pytest.mark.parametrize(
+    ("architecture", "covered"),
+    [("sm_86", True), ("sm_89", True), ("sm_80", True), ("sm_90", False), ("sm_70", False)],
+)
+def test_machine_code_runs_within_its_major_version(architecture, covered):
+    assert covers(ADA, architecture) is covered
+
+
+def test_a_gpu_without_kernels_is_named_and_never_run_on_the_cpu():
+    hopper = HostView(device="cuda", architecture="sm_90", gpu_name="H100", physical_cores=2)
+    made = plan(suite(), hopper)
+    assert not made.loads
+    assert {item.cell for item in made.left_out} == {"pytorch", "onnxruntime"}
+    assert all("H100 is sm_90" in item.reason for item in made.left_out)
+
+
+def test_an_adopted_environment_is_not_judged_by_the_catalogues_kernels():
+    hopper = HostView(
+        device="cuda", architecture="sm_90", gpu_name="H100", physical_cores=2, adopted=frozenset({"pytorch"})
+    )
+    assert {cell.runtime for cell in plan(suite(), hopper).cells} == {"pytorch"}
+
+
+def test_tf32_is_left_out_on_a_cpu():
+    made = plan(suite(precision=["fp32", "tf32"]))
+    assert {cell.workload.precision for cell in made.cells} == {"fp32"}
+    assert all("tf32" in item.reason for item in made.left_out)
+
+
+def test_a_mode_on_another_device_is_left_out_with_the_device():
+    made = plan(suite(mode=["compile"]))
+    assert "pytorch.compile" in {item.cell for item in made.left_out}
+
+
+def test_exclusions_take_cells_out():
+    asked = parse_suite(
+        {"name": "t", "matrix": {"batch_size": [1, 8]}, "exclude": [{"runtime": "pytorch", "batch_size": 8}]},
+        "test",
+    )
+    made = plan(asked)
+    assert not [c for c in made.cells if c.runtime == "pytorch" and c.workload.batch_size == 8]
+    assert [c for c in made.cells if c.runtime == "pytorch" and c.workload.batch_size == 1]
+
+
+def test_sequence_length_belongs_to_text_models_only():
+    made = plan(suite(model=["resnet50", "bert_base"], sequence_length=[64, 128]))
+    lengths = {(c.workload.model, c.workload.sequence_length) for c in made.cells}
+    assert lengths == {("resnet50", None), ("bert_base", 64), ("bert_base", 128)}
+
+
+def test_the_same_seed_gives_the_same_order_and_another_seed_another():
+    asked = suite(model=["resnet50", "mobilenet_v2", "bert_base"], batch_size=[1, 2, 4, 8])
+    first = [load.load_id for load in plan(asked, seed=7).loads]
+    assert first == [load.load_id for load in plan(asked, seed=7).loads]
+    assert first != [load.load_id for load in plan(asked, seed=8).loads]
