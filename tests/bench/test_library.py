@@ -57,7 +57,7 @@ def test_a_deleted_file_counts_as_never_made(library, tmp_path):
 def test_a_damaged_index_is_named(library, tmp_path):
     put(library, tmp_path)
     (library.folder / "index.json").write_text("{")
-    with pytest.raises(ConfigurationError, match="index.json is damaged"):
+    with pytest.raises(ConfigurationError, match=r"index\.json is damaged"):
         library.find("weights/resnet50/seeded")
 
 

@@ -9,10 +9,16 @@ ADA = ("sm_75", "sm_80", "sm_86")
 
 def spec(name: str, **changes) -> RuntimeSpec:
     values = {
-        "name": name, "engine": name, "title": name.title(), "modes": {"eager": ("cpu", "cuda"), "compile": ("cuda",)},
+        "name": name,
+        "engine": name,
+        "title": name.title(),
+        "modes": {"eager": ("cpu", "cuda"), "compile": ("cuda",)},
         "precisions": ("fp32", "tf32"),
-        "devices": {"cpu": DeviceBuild(requirements="x"), "cuda": DeviceBuild(requirements="y", architectures=ADA)},
-    }  # fmt: skip
+        "devices": {
+            "cpu": DeviceBuild(requirements="x"),
+            "cuda": DeviceBuild(requirements="y", architectures=ADA),
+        },
+    }
     return RuntimeSpec(**values | changes)
 
 

@@ -19,7 +19,9 @@ def test_dense_stretches_surround_edges_and_join_where_they_touch():
     assert len(stretches) == 3
     assert all(
         begin <= edge <= end
-        for (begin, end), edge in zip(stretches, (asked[0].begin_ns, asked[0].end_ns, asked[1].end_ns))
+        for (begin, end), edge in zip(
+            stretches, (asked[0].begin_ns, asked[0].end_ns, asked[1].end_ns), strict=True
+        )
     )
 
 
@@ -35,9 +37,13 @@ def test_the_load_is_held_past_the_last_edge_and_read_densely_around_edges_only(
 
     asked = lay_out(now_ns=0, windows=1, window_s=10.0, sensor_period_s=0.1, phases=(0.0,))
     hold(
-        asked, sensor_period_s=0.1, dense=dense, check=lambda: None, clock=lambda: now[0],
+        asked,
+        sensor_period_s=0.1,
+        dense=dense,
+        check=lambda: None,
+        clock=lambda: now[0],
         sleep=lambda s: now.__setitem__(0, now[0] + max(1, int(s * SECOND))),
-    )  # fmt: skip
+    )
     assert now[0] >= asked[-1].end_ns + lead_s(0.1) * SECOND
     assert dense_ns[0] == pytest.approx(2 * 0.6 * SECOND, rel=0.01)
 

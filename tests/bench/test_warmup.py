@@ -42,9 +42,13 @@ def test_power_that_still_climbs_is_not_steady():
 def test_the_cap_is_told_in_seconds():
     now = [0]
     waited = warm_up(
-        lambda: stamps(*np.linspace(0.5, 0.01, 50)), lambda: None, cap_s=2.0, length_s=1.0,
-        clock=lambda: now[0], sleep=lambda s: now.__setitem__(0, now[0] + int(s * SECOND)),
-    )  # fmt: skip
+        lambda: stamps(*np.linspace(0.5, 0.01, 50)),
+        lambda: None,
+        cap_s=2.0,
+        length_s=1.0,
+        clock=lambda: now[0],
+        sleep=lambda s: now.__setitem__(0, now[0] + int(s * SECOND)),
+    )
     assert waited == pytest.approx(2.0, abs=0.11)
 
 

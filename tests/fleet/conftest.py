@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+
 from greenbench.core.progress import Silence
 from greenbench.core.runtime import DeviceBuild, RuntimeSpec
 from greenbench.fleet.assets import assets_root

@@ -2,8 +2,10 @@ import time
 
 import numpy as np
 import pytest
+
 from greenbench.core.errors import ConfigurationError, RuntimeCallError, RuntimeDiedError, RuntimeTimeoutError
 from greenbench.fleet.client import RuntimeClient
+from greenbench.fleet.readiness import wait_ready
 
 
 def load(client: RuntimeClient, model: str = "tiny", **more: float) -> object:
@@ -55,13 +57,17 @@ def test_half_a_tensor_is_an_error(client):
 
 
 def test_a_refusal_carries_code_and_sentence(client):
-    with pytest.raises(RuntimeCallError, match=r"fake refused Load: unknown model 'refuse'.*INVALID_ARGUMENT") as caught:
+    with pytest.raises(
+        RuntimeCallError, match=r"fake refused Load: unknown model 'refuse'.*INVALID_ARGUMENT"
+    ) as caught:
         load(client, "refuse")
     assert caught.value.code == "INVALID_ARGUMENT"
 
 
 def test_a_death_while_loading_is_told_with_status_and_last_lines(client):
-    with pytest.raises(RuntimeDiedError, match="died during Load with exit status 137.*about to die") as caught:
+    with pytest.raises(
+        RuntimeDiedError, match=r"died during Load with exit status 137.*about to die"
+    ) as caught:
         load(client, "die")
     assert caught.value.exit_status_of_runtime == 137
     assert caught.value.log_tail[-1] == "about to die"
@@ -73,13 +79,11 @@ def test_a_hang_while_loading_is_told_with_the_deadline(client):
 
 
 def test_another_schema_is_one_clear_line(start):
-    from greenbench.fleet.readiness import wait_ready
-
     old = start("old")
     wait_ready(old, deadline_s=30)
     with (
         RuntimeClient(old.address, instance=old) as client,
-        pytest.raises(RuntimeCallError, match="another version.*greenbench up"),
+        pytest.raises(RuntimeCallError, match=r"another version.*greenbench up"),
     ):
         client.describe()
 
@@ -127,7 +131,10 @@ def test_lost_end_stamps_are_an_error(client):
 
 def test_a_death_while_running_reaches_who_waits(client):
     load(client, "die-running")
-    with client.run() as stream, pytest.raises(RuntimeDiedError, match="died during Run with exit status 137"):
+    with (
+        client.run() as stream,
+        pytest.raises(RuntimeDiedError, match="died during Run with exit status 137"),
+    ):
         stream.wait(30)
 
 

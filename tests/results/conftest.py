@@ -15,22 +15,47 @@ from greenbench.results.parts import IterationTable
 
 def trial(**values):
     base = {
-        "run_id": "run", "trial_id": "r01.c.a1.w1", "cell_id": "c", "load_id": "r01.c", "round": 1, "window": 1,
-        "attempt": 1, "position": 0, "host_id": "h", "gpu_uuid": None, "runtime": "pytorch", "mode": "eager",
-        "source": None, "model": "mobilenet_v2", "precision": "fp32", "batch_size": 1, "sequence_length": None,
-        "weights": "matched", "weights_from": "seeded", "path": "loop", "io": "device", "device": "cpu",
-        "threads": 2, "verdict": Verdict.VALID,
-    }  # fmt: skip
+        "run_id": "run",
+        "trial_id": "r01.c.a1.w1",
+        "cell_id": "c",
+        "load_id": "r01.c",
+        "round": 1,
+        "window": 1,
+        "attempt": 1,
+        "position": 0,
+        "host_id": "h",
+        "gpu_uuid": None,
+        "runtime": "pytorch",
+        "mode": "eager",
+        "source": None,
+        "model": "mobilenet_v2",
+        "precision": "fp32",
+        "batch_size": 1,
+        "sequence_length": None,
+        "weights": "matched",
+        "weights_from": "seeded",
+        "path": "loop",
+        "io": "device",
+        "device": "cpu",
+        "threads": 2,
+        "verdict": Verdict.VALID,
+    }
     return Trial(**(base | values))
 
 
 def manifest(run_id="run", order=("r01.c", "r02.c")):
     suite = load_suite("quick")
     return Manifest(
-        run_id=run_id, created_utc=datetime(2026, 1, 2, tzinfo=UTC).isoformat(), greenbench_version="0.1.0",
-        suite=suite.as_mapping(), suite_sha256=suite.sha256, seed=7, order=order, host={"host_id": "h"},
+        run_id=run_id,
+        created_utc=datetime(2026, 1, 2, tzinfo=UTC).isoformat(),
+        greenbench_version="0.1.0",
+        suite=suite.as_mapping(),
+        suite_sha256=suite.sha256,
+        seed=7,
+        order=order,
+        host={"host_id": "h"},
         device="cpu",
-    )  # fmt: skip
+    )
 
 
 def series(stream="instant", count=3, unit="W"):
@@ -54,6 +79,12 @@ def run(tmp_path: Path):
 def make():
     """Builders of made-up records."""
     return type(
-        "Make", (), {"trial": staticmethod(trial), "manifest": staticmethod(manifest),
-                     "series": staticmethod(series), "iterations": staticmethod(iterations)},
-    )  # fmt: skip
+        "Make",
+        (),
+        {
+            "trial": staticmethod(trial),
+            "manifest": staticmethod(manifest),
+            "series": staticmethod(series),
+            "iterations": staticmethod(iterations),
+        },
+    )

@@ -72,4 +72,6 @@ def test_cpu_seconds_are_per_sample_and_memory_is_the_peak(make):
 
 
 def test_cells_keep_the_order_in_which_they_were_measured(make):
-    assert [cell.cell_id for cell in summarise([make.trial(cell_id=x, load_id=x) for x in "bca"])] == list("bca")
+    assert [cell.cell_id for cell in summarise([make.trial(cell_id=x, load_id=x) for x in "bca"])] == list(
+        "bca"
+    )

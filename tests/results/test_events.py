@@ -19,7 +19,9 @@ def path(tmp_path):
 
 
 def log(path, **more):
-    return EventLog(path, clock=lambda: 42, now=lambda: datetime(2026, 1, 2, 3, 4, 5, 678_901, tzinfo=UTC), **more)
+    return EventLog(
+        path, clock=lambda: 42, now=lambda: datetime(2026, 1, 2, 3, 4, 5, 678_901, tzinfo=UTC), **more
+    )
 
 
 def test_a_line_carries_event_clock_and_time_of_day(path):
@@ -31,7 +33,9 @@ def test_a_line_carries_event_clock_and_time_of_day(path):
 def test_every_event_is_synced_and_so_is_the_folder_at_creation(path, monkeypatch):
     synced: list[str] = []
     real = os.fsync
-    monkeypatch.setattr(os, "fsync", lambda fd: (synced.append(os.readlink(f"/proc/self/fd/{fd}")), real(fd)))
+    monkeypatch.setattr(
+        os, "fsync", lambda fd: (synced.append(str(Path(f"/proc/self/fd/{fd}").readlink())), real(fd))
+    )
     with log(path) as events:
         assert synced == [str(path.parent)]
         events.append("one")
@@ -87,8 +91,20 @@ def test_numbers_that_are_none_become_null(path):
 
 
 def test_plain_unwraps_what_json_does_not_know():
-    value = {"v": Verdict.VALID, "n": np.int64(3), "a": np.array([1.0, 2.5]), "p": Path("x"), "b": np.bool_(True)}
-    assert json.loads(json.dumps(plain(value))) == {"v": "valid", "n": 3, "a": [1.0, 2.5], "p": "x", "b": True}
+    value = {
+        "v": Verdict.VALID,
+        "n": np.int64(3),
+        "a": np.array([1.0, 2.5]),
+        "p": Path("x"),
+        "b": np.bool_(True),
+    }
+    assert json.loads(json.dumps(plain(value))) == {
+        "v": "valid",
+        "n": 3,
+        "a": [1.0, 2.5],
+        "p": "x",
+        "b": True,
+    }
 
 
 def test_a_full_disk_is_one_line_and_leaves_whole_events(path, monkeypatch):
@@ -106,7 +122,9 @@ def test_a_full_disk_is_one_line_and_leaves_whole_events(path, monkeypatch):
         events.append("one")
         before = path.read_bytes()
         monkeypatch.setattr(os, "write", short)
-        with pytest.raises(GreenbenchError, match=r"events\.jsonl: the disk is full; everything finished .* kept") as caught:
+        with pytest.raises(
+            GreenbenchError, match=r"events\.jsonl: the disk is full; everything finished .* kept"
+        ) as caught:
             events.append("two", text="x" * 100)
         monkeypatch.undo()
         assert "\n" not in str(caught.value)

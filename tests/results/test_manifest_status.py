@@ -1,4 +1,5 @@
 import json
+import socket
 
 import pytest
 
@@ -73,15 +74,11 @@ def test_status_tells_begun_interrupted_and_finished_runs_apart(run, make):
 
 
 def test_host_facts_have_no_name_in_them():
-    import getpass
-    import socket
-
     facts = host_facts()
     assert facts["memory_b"] > 0
     assert facts["cpu_threads"] >= 1
     text = json.dumps(facts).lower()
     assert socket.gethostname().lower() not in text
-    assert getpass.getuser() not in facts
 
 
 def test_a_host_keeps_its_id_and_says_where_it_came_from(tmp_path):
@@ -98,7 +95,9 @@ def test_a_host_keeps_its_id_and_says_where_it_came_from(tmp_path):
 
 def test_cpu_facts_are_read_from_proc(tmp_path):
     (tmp_path / "proc").mkdir()
-    (tmp_path / "proc/cpuinfo").write_text("model name\t: Fast CPU\nflags\t\t: fpu hypervisor\n\nmodel name: other\n")
+    (tmp_path / "proc/cpuinfo").write_text(
+        "model name\t: Fast CPU\nflags\t\t: fpu hypervisor\n\nmodel name: other\n"
+    )
     facts = host_facts(tmp_path)
     assert (facts["cpu_model"], facts["virtualised"]) == ("Fast CPU", True)
     (tmp_path / "proc/cpuinfo").write_text("CPU part : 0xd0c\n")

@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -16,16 +17,28 @@ from greenbench.core.trial import Baseline
 from greenbench.results import parts
 from greenbench.results.folder import RunFolder
 from greenbench.results.parts import READINGS_KIND, consolidate
-from greenbench.results.runs import find_run, new_run_id
+from greenbench.results.runs import find_run, new_run_id, newest_run
 from greenbench.results.schema import ITERATIONS, READINGS
 
 B0 = Baseline(
-    kind="B0", load_id=None, domain="gpu", begin_ns=1, end_ns=2, power_w=72.0, standard_error_w=0.1, settled=True
+    kind="B0",
+    load_id=None,
+    domain="gpu",
+    begin_ns=1,
+    end_ns=2,
+    power_w=72.0,
+    standard_error_w=0.1,
+    settled=True,
 )
 FILES = {
-    "manifest.json", "events.jsonl", "trials.parquet", "readings.parquet", "iterations.parquet", "baselines.parquet",
+    "manifest.json",
+    "events.jsonl",
+    "trials.parquet",
+    "readings.parquet",
+    "iterations.parquet",
+    "baselines.parquet",
     "parity.json",
-}  # fmt: skip
+}
 
 
 def one_load(run, make, load_id="r01.c", **more):
@@ -87,7 +100,9 @@ def test_raw_data_is_on_disk_before_the_trial_event(run, make, monkeypatch):
     seen: list[set[str]] = []
     real = run.log
     monkeypatch.setattr(
-        run, "log", lambda *a, **k: (seen.append({p.name for p in (run.path / "parts").iterdir()}), real(*a, **k))
+        run,
+        "log",
+        lambda *a, **k: (seen.append({p.name for p in (run.path / "parts").iterdir()}), real(*a, **k)),
     )
     run.add_trial(make.trial(), make.iterations(), [make.series()])
     assert seen == [{"r01.c.a1.readings.parquet", "r01.c.a1.iterations.parquet"}]
@@ -120,9 +135,12 @@ def test_a_run_goes_on_after_an_interruption_and_nothing_is_doubled(run, make):
         assert len(again.final_trials()) == 2
         again.finish()
         assert [item["event"] for item in again.events("run_interrupted", "run_finished")] == [
-            "run_interrupted", "run_finished",
-        ]  # fmt: skip
-    assert pq.read_table(run.path / "readings.parquet")["load_id"].to_pylist() == ["r01.c"] * 5 + ["r02.c"] * 5
+            "run_interrupted",
+            "run_finished",
+        ]
+    assert (
+        pq.read_table(run.path / "readings.parquet")["load_id"].to_pylist() == ["r01.c"] * 5 + ["r02.c"] * 5
+    )
     assert pq.read_table(run.path / "trials.parquet").num_rows == 2
 
 
@@ -201,7 +219,7 @@ def test_a_full_disk_keeps_what_was_finished(run, make, monkeypatch):
     real = os.fsync
 
     def full(fd):
-        if ".readings." in os.readlink(f"/proc/self/fd/{fd}"):
+        if ".readings." in str(Path(f"/proc/self/fd/{fd}").readlink()):
             raise OSError(errno.ENOSPC, "No space left on device")
         return real(fd)
 
@@ -223,16 +241,14 @@ def test_a_run_is_found_by_id_by_folder_or_as_the_newest(run, make):
     out = run.path.parent
     RunFolder.create(out, "sun", make.manifest("sun")).close()
     assert find_run("run", out) == find_run(run.path, Path("elsewhere")) == run.path
-    assert find_run(None, out) == out / "sun"
+    assert newest_run(out) == out / "sun"
     with pytest.raises(ConfigurationError, match=r"no run 'nope'; the newest in .* are sun, run"):
         RunFolder.open("nope", out)
     with pytest.raises(ConfigurationError, match="there are no runs in"):
-        find_run(None, out / "run")
+        newest_run(out / "run")
 
 
 def test_a_run_id_sorts_by_time_and_differs_by_chance():
-    from datetime import UTC, datetime
-
     moment = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
     first = new_run_id("quick", moment)
     assert first.startswith("20260102T030405Z-quick-")

@@ -75,9 +75,15 @@ def _baseline(
 ) -> Baseline:
     mean = mean_power(recorder.record(), meters, domain, begin_ns=asked.begin_ns, end_ns=asked.end_ns)
     return Baseline(
-        kind=kind, load_id=load_id, domain=domain.value, begin_ns=asked.begin_ns, end_ns=asked.end_ns,
-        power_w=mean.power_w, standard_error_w=mean.standard_error_w, settled=mean.settled,
-    )  # fmt: skip
+        kind=kind,
+        load_id=load_id,
+        domain=domain.value,
+        begin_ns=asked.begin_ns,
+        end_ns=asked.end_ns,
+        power_w=mean.power_w,
+        standard_error_w=mean.standard_error_w,
+        settled=mean.settled,
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -97,18 +97,27 @@ def open_context(options: Options) -> Iterator[Context]:
         gpu = meters.facts.get("gpu") or {}
         device = "cuda" if gpu else "cpu"
         settings = LaunchSettings(
-            state=state, assets=assets, base_image=options.base_image, gpu_uuid=str(gpu.get("uuid", "")),
+            state=state,
+            assets=assets,
+            base_image=options.base_image,
+            gpu_uuid=str(gpu.get("uuid", "")),
             environments=options.environments,
-        )  # fmt: skip
+        )
         choice = choose(options.launcher, settings)
         house = House(
-            launcher=choice.launcher, catalogue=catalogue, library=ModelLibrary(state.models), device=device,
+            launcher=choice.launcher,
+            catalogue=catalogue,
+            library=ModelLibrary(state.models),
+            device=device,
             gpu_uuid=gpu.get("uuid"),
-        )  # fmt: skip
+        )
         view = HostView(
-            device=device, architecture=gpu.get("architecture"), gpu_name=gpu.get("name"),
-            physical_cores=physical_cores(), adopted=frozenset(options.environments),
-        )  # fmt: skip
+            device=device,
+            architecture=gpu.get("architecture"),
+            gpu_name=gpu.get("name"),
+            physical_cores=physical_cores(),
+            adopted=frozenset(options.environments),
+        )
         yield Context(
             options=options,
             state=state,

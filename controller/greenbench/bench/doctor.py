@@ -82,8 +82,16 @@ def examine(patient: Patient) -> tuple[Check, ...]:
         The checks in the order in which a user mends them.
     """
     steps: tuple[Callable[[Patient], Iterator[Check]], ...] = (
-        _launcher, _gpu, _kernels, _sensors, _cpu_meter, _processor, _steal, _disk, _state,
-    )  # fmt: skip
+        _launcher,
+        _gpu,
+        _kernels,
+        _sensors,
+        _cpu_meter,
+        _processor,
+        _steal,
+        _disk,
+        _state,
+    )
     return tuple(check for step in steps for check in step(patient))
 
 
@@ -92,17 +100,21 @@ def _launcher(patient: Patient) -> Iterator[Check]:
         choice = choose("docker", LaunchSettings(state=patient.state, assets=patient.assets))
     except GreenbenchError as err:
         yield Check(
-            name="docker engine", level=Level.WARN, figure=str(err),
+            name="docker engine",
+            level=Level.WARN,
+            figure=str(err),
             remedy="without one, `--launcher venv` runs every runtime in a virtual environment",
-        )  # fmt: skip
+        )
         return
     yield Check(name="docker engine", level=Level.OK, figure=choice.sentence)
     if patient.device == "cuda" and shutil.which("nvidia-ctk") is None:
         yield Check(
-            name="nvidia container toolkit", level=Level.FAIL, figure="nvidia-ctk is not on PATH",
+            name="nvidia container toolkit",
+            level=Level.FAIL,
+            figure="nvidia-ctk is not on PATH",
             remedy="install nvidia-container-toolkit, then `sudo nvidia-ctk runtime configure --runtime=docker` "
             "and `sudo systemctl restart docker`",
-        )  # fmt: skip
+        )
 
 
 def _gpu(patient: Patient) -> Iterator[Check]:
@@ -160,14 +172,16 @@ def _cpu_meter(patient: Patient) -> Iterator[Check]:
     reason = next((item.reason for item in patient.meters.absent if item.domain == "cpu"), None)
     if reason:
         yield Check(
-            name="cpu energy", level=Level.WARN, figure=reason,
+            name="cpu energy",
+            level=Level.WARN,
+            figure=reason,
             remedy="energy_cpu_j stays null; --estimate-cpu fills a column of its own with a model's estimate",
-        )  # fmt: skip
+        )
     else:
         yield Check(name="cpu energy", level=Level.OK, figure=f"scope {patient.meters.scope}")
 
 
-def _processor(patient: Patient) -> Iterator[Check]:
+def _processor(_: Patient) -> Iterator[Check]:
     cores = psutil.cpu_count(logical=False) or 1
     governor = Path("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")
     text = governor.read_text().strip() if governor.exists() else ""
@@ -188,15 +202,15 @@ def _processor(patient: Patient) -> Iterator[Check]:
     )
 
 
-def _steal(patient: Patient) -> Iterator[Check]:
-    del patient
+def _steal(_: Patient) -> Iterator[Check]:
     times = psutil.cpu_times()
     share = getattr(times, "steal", 0.0) / max(sum(times), 1e-9)
     yield Check(
-        name="steal", level=Level.WARN if share > 0.01 else Level.OK,  # noqa: PLR2004 - the validity table's limit
+        name="steal",
+        level=Level.WARN if share > 0.01 else Level.OK,  # noqa: PLR2004 - the validity table's limit
         figure=f"{share:.2%} of CPU time since boot went to other guests",
         remedy="other guests share this machine; prefer a dedicated one" if share > 0.01 else "",  # noqa: PLR2004
-    )  # fmt: skip
+    )
 
 
 def _disk(patient: Patient) -> Iterator[Check]:

@@ -99,10 +99,16 @@ def _cells_of(
             continue
         for path, io in product(suite.matrix.path, suite.matrix.io):
             cell = Cell(
-                runtime=name, mode=mode, source=source, workload=workload, path=path, io=io,
-                device=host.device, threads=suite.host.threads or host.physical_cores,
+                runtime=name,
+                mode=mode,
+                source=source,
+                workload=workload,
+                path=path,
+                io=io,
+                device=host.device,
+                threads=suite.host.threads or host.physical_cores,
                 weights_from=suite.models.weights_from,
-            )  # fmt: skip
+            )
             excluded = _excluded(cell, suite)
             yield LeftOut(cell=cell.cell_id, reason="excluded by the suite") if excluded else cell
 
@@ -174,7 +180,7 @@ def _no_mode(spec: RuntimeSpec, host: HostView) -> LeftOut:
     return LeftOut(cell=spec.name, reason=f"{spec.title} has no mode that runs on {host.device}")
 
 
-def _sources(spec: RuntimeSpec, suite: Suite) -> tuple[str | None | LeftOut, ...]:
+def _sources(spec: RuntimeSpec, suite: Suite) -> tuple[str | LeftOut | None, ...]:
     if not spec.sources:
         return (None,)
     return tuple(
@@ -182,7 +188,7 @@ def _sources(spec: RuntimeSpec, suite: Suite) -> tuple[str | None | LeftOut, ...
         if source in spec.sources
         else LeftOut(
             cell=f"{spec.name}.from-{source}",
-            reason=f"{spec.title} runs models converted from {', '.join(spec.sources)}; {source} is not built yet",
+            reason=f"{spec.title} runs models from {', '.join(spec.sources)}; {source} is not built yet",
         )
         for source in suite.matrix.source
     )
@@ -190,9 +196,15 @@ def _sources(spec: RuntimeSpec, suite: Suite) -> tuple[str | None | LeftOut, ...
 
 def _excluded(cell: Cell, suite: Suite) -> bool:
     flat = {
-        "runtime": cell.runtime, "mode": cell.mode, "source": cell.source, "path": cell.path, "io": cell.io,
-        "model": cell.workload.model, "batch_size": cell.workload.batch_size,
-        "precision": cell.workload.precision, "sequence_length": cell.workload.sequence_length,
+        "runtime": cell.runtime,
+        "mode": cell.mode,
+        "source": cell.source,
+        "path": cell.path,
+        "io": cell.io,
+        "model": cell.workload.model,
+        "batch_size": cell.workload.batch_size,
+        "precision": cell.workload.precision,
+        "sequence_length": cell.workload.sequence_length,
         "weights": cell.workload.weights,
-    }  # fmt: skip
+    }
     return any(all(flat[key] == value for key, value in rule.items()) for rule in suite.exclusions)

@@ -38,13 +38,31 @@ def blank_row(identity: RunIdentity, planned: PlannedLoad, *, attempt: int, wind
     """Return a row that names what was asked for and holds no figure yet, marked ``failed``."""
     cell, load = planned.cell, planned.cell.workload
     return Trial(
-        run_id=identity.run_id, trial_id=f"{planned.load_id}.a{attempt}.w{window}", cell_id=cell.cell_id,
-        load_id=planned.load_id, round=planned.round, window=window, attempt=attempt, position=planned.position,
-        host_id=identity.host_id, gpu_uuid=identity.gpu_uuid, runtime=cell.runtime, mode=cell.mode,
-        source=cell.source, model=load.model, precision=load.precision, batch_size=load.batch_size,
-        sequence_length=load.sequence_length, weights=load.weights, weights_from=cell.weights_from,
-        path=cell.path, io=cell.io, device=cell.device, threads=cell.threads, verdict=Verdict.FAILED,
-    )  # fmt: skip
+        run_id=identity.run_id,
+        trial_id=f"{planned.load_id}.a{attempt}.w{window}",
+        cell_id=cell.cell_id,
+        load_id=planned.load_id,
+        round=planned.round,
+        window=window,
+        attempt=attempt,
+        position=planned.position,
+        host_id=identity.host_id,
+        gpu_uuid=identity.gpu_uuid,
+        runtime=cell.runtime,
+        mode=cell.mode,
+        source=cell.source,
+        model=load.model,
+        precision=load.precision,
+        batch_size=load.batch_size,
+        sequence_length=load.sequence_length,
+        weights=load.weights,
+        weights_from=cell.weights_from,
+        path=cell.path,
+        io=cell.io,
+        device=cell.device,
+        threads=cell.threads,
+        verdict=Verdict.FAILED,
+    )
 
 
 def rows_of(
@@ -70,11 +88,14 @@ def rows_of(
         return (replace(row, doubts=doubts, verdict=worst(doubts), failure=measured.parity.sentence),)
     return tuple(
         _row(
-            blank_row(identity, planned, attempt=attempt, window=number), window, measured, instruments,
+            blank_row(identity, planned, attempt=attempt, window=number),
+            window,
+            measured,
+            instruments,
             estimate_cpu=identity.estimate_cpu,
         )
         for number, window in enumerate(measured.windows, start=1)
-    )  # fmt: skip
+    )
 
 
 def parity_row(cell: Cell, measured: MeasuredLoad) -> dict[str, Any]:
@@ -87,14 +108,22 @@ def parity_row(cell: Cell, measured: MeasuredLoad) -> dict[str, Any]:
     load = cell.workload
     verdict = worst(measured.doubts) if measured.doubts else Verdict.VALID
     return {
-        "runtime": cell.runtime, "mode": cell.mode, "source": cell.source, "model": load.model,
-        "precision": load.precision, "batch_size": load.batch_size, "sequence_length": load.sequence_length,
-        "device": cell.device, **asdict(measured.parity),
+        "runtime": cell.runtime,
+        "mode": cell.mode,
+        "source": cell.source,
+        "model": load.model,
+        "precision": load.precision,
+        "batch_size": load.batch_size,
+        "sequence_length": load.sequence_length,
+        "device": cell.device,
+        **asdict(measured.parity),
         "kept_relative_error": measured.kept_parity.relative_error if measured.kept_parity else None,
-        "flags": dict(measured.facts.flags), "dtypes": dict(measured.facts.dtypes),
+        "flags": dict(measured.facts.flags),
+        "dtypes": dict(measured.facts.dtypes),
         "nodes_per_provider": dict(measured.facts.nodes_per_provider),
-        "verdict": "proven" if measured.parity.passed else "differs", "load_verdict": verdict.value,
-    }  # fmt: skip
+        "verdict": "proven" if measured.parity.passed else "differs",
+        "load_verdict": verdict.value,
+    }
 
 
 def _row(

@@ -91,13 +91,19 @@ def run_suite(context: Context, request: RunRequest, observer: Observer) -> RunO
         instruments = _instruments(context, request.suite, observer)
         with _folder(context, request, plan, instruments, observer) as folder:
             identity = RunIdentity(
-                run_id=folder.run_id, host_id=folder.manifest().host["host_id"], gpu_uuid=context.house.gpu_uuid,
+                run_id=folder.run_id,
+                host_id=folder.manifest().host["host_id"],
+                gpu_uuid=context.house.gpu_uuid,
                 estimate_cpu=request.estimate_cpu,
-            )  # fmt: skip
+            )
             bench = Bench(
-                house=context.house, instruments=instruments, folder=folder, identity=identity,
-                durations=durations_of(context), observer=observer,
-            )  # fmt: skip
+                house=context.house,
+                instruments=instruments,
+                folder=folder,
+                identity=identity,
+                durations=durations_of(context),
+                observer=observer,
+            )
             return RunOutcome(folder=folder.path, plan=plan, trials=execute(bench, plan))
 
 
@@ -187,9 +193,12 @@ def _gpu(context: Context) -> GpuEntry | None:
     if not facts:
         return None
     return GpuEntry(
-        uuid=facts["uuid"], name=facts["name"], driver=facts["driver"], architecture=facts.get("architecture"),
+        uuid=facts["uuid"],
+        name=facts["name"],
+        driver=facts["driver"],
+        architecture=facts.get("architecture"),
         memory_b=facts.get("memory_b"),
-    )  # fmt: skip
+    )
 
 
 def _runtimes(plan: Plan) -> tuple[str, ...]:
@@ -224,6 +233,9 @@ def resumed_request(folder: Path, *, estimate_cpu: bool = False) -> RunRequest:
     with RunFolder.open(folder, folder.parent) as stored:
         manifest = stored.manifest()
     return RunRequest(
-        suite=parse_suite(manifest.suite, origin=str(folder / "manifest.json")), seed=manifest.seed,
-        out=folder.parent, resume=folder, estimate_cpu=estimate_cpu,
-    )  # fmt: skip
+        suite=parse_suite(manifest.suite, origin=str(folder / "manifest.json")),
+        seed=manifest.seed,
+        out=folder.parent,
+        resume=folder,
+        estimate_cpu=estimate_cpu,
+    )

@@ -92,9 +92,15 @@ def _host_baseline(bench: Bench, plan: Plan) -> int:
         bench.observer.step("measuring the idle host (B0)")
     with Recorder(instruments.meters.sensors, clock=instruments.clock, seed=plan.seed) as recorder:
         baselines = measure_baseline(
-            recorder, instruments.meters, kind="B0", load_id=None, length_s=plan.protocol.baseline_host_s,
-            sensor_period_s=instruments.sensor_period_s, clock=instruments.clock, sleep=instruments.sleep,
-        )  # fmt: skip
+            recorder,
+            instruments.meters,
+            kind="B0",
+            load_id=None,
+            length_s=plan.protocol.baseline_host_s,
+            sensor_period_s=instruments.sensor_period_s,
+            clock=instruments.clock,
+            sleep=instruments.sleep,
+        )
         series = tuple(recorder.record().values())
     bench.folder.add_baselines(baselines, series if baselines else ())
     return instruments.clock()
@@ -105,9 +111,14 @@ def _one_load(bench: Bench, plan: Plan, load: PlannedLoad, rest: Rest) -> None:
     generator = Random(f"{plan.seed} {load.load_id} {attempt}")  # noqa: S311 - phases, not secrets
     try:
         measured = measure_load(
-            bench.house, bench.instruments, load, plan.protocol,
-            rest=rest, generator=generator, observer=bench.observer,
-        )  # fmt: skip
+            bench.house,
+            bench.instruments,
+            load,
+            plan.protocol,
+            rest=rest,
+            generator=generator,
+            observer=bench.observer,
+        )
     except FleetError as err:
         row = blank_row(bench.identity, load, attempt=attempt, window=1)
         _keep(bench, load, attempt, (replace(row, failure=str(err), absent=bench.instruments.meters.absent),))
@@ -125,7 +136,7 @@ def _one_load(bench: Bench, plan: Plan, load: PlannedLoad, rest: Rest) -> None:
 
 
 def _keep(bench: Bench, load: PlannedLoad, attempt: int, rows: tuple[Trial, ...]) -> None:
-    # A run killed between two windows of one load keeps the first and takes only the second from the new attempt.
+    # A run killed between two windows of a load keeps the first; the new attempt adds only the second.
     there = {
         trial.window for trial in bench.folder.trials() if trial.load_id == load.load_id and trial.begin_ns
     }

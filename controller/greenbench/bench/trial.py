@@ -12,8 +12,8 @@ from greenbench.bench.baseline import measure_baseline
 from greenbench.bench.house import House, Running
 from greenbench.bench.inputs import GOLDEN_ROWS, batch
 from greenbench.bench.instruments import Instruments
+from greenbench.bench.making import reference_outputs
 from greenbench.bench.parity import compare, fallback_doubt, numeric_mode_doubt
-from greenbench.bench.provision import reference_outputs
 from greenbench.bench.rest import Rest
 from greenbench.bench.timeline import Asked, hold, lay_out
 from greenbench.bench.warmup import sub_window_s, warm_up
@@ -107,15 +107,32 @@ def measure_load(
         expected = _stage(running, cell)
         ready_s = seconds()
         doubts += rest.wait(instruments, observer, pilot=planned.round == 1)
-        timed = _measure(running, instruments, planned, protocol, facts, generator, observer)
+        sensors = (*instruments.meters.sensors, *_runtime_sensors(running))
+        with Recorder(sensors, clock=instruments.clock, seed=generator.randrange(1 << 32)) as recorder:
+            timed = _Measuring(
+                running=running,
+                recorder=recorder,
+                instruments=instruments,
+                planned=planned,
+                protocol=protocol,
+                generator=generator,
+                observer=observer,
+            ).all(facts)
         kept = _kept_parity(running, cell, expected)
         running.client.unload()
     doubts += timed.doubts + ((kept.doubt,) if kept and kept.doubt else ())
     return MeasuredLoad(
-        facts=facts, parity=parity, kept_parity=kept, windows=timed.windows, doubts=doubts,
-        baselines=timed.baselines, record=timed.record, ends_ns=timed.ends_ns,
-        ready_s=ready_s, elapsed_s=seconds(),
-    )  # fmt: skip
+        facts=facts,
+        parity=parity,
+        kept_parity=kept,
+        windows=timed.windows,
+        doubts=doubts,
+        baselines=timed.baselines,
+        record=timed.record,
+        ends_ns=timed.ends_ns,
+        ready_s=ready_s,
+        elapsed_s=seconds(),
+    )
 
 
 def _seconds_since(began_ns: int, clock: Callable[[], int]) -> float:
@@ -173,35 +190,78 @@ class _Timed:
     ends_ns: NDArray[np.int64]
 
 
-def _measure(
-    running: Running,
-    instruments: Instruments,
-    planned: PlannedLoad,
-    protocol: Protocol,
-    facts: LoadedFacts,
-    generator: Random,
-    observer: Observer,
-) -> _Timed:
-    sensors = (*instruments.meters.sensors, *_runtime_sensors(running))
-    with Recorder(sensors, clock=instruments.clock, seed=generator.randrange(1 << 32)) as recorder:
-        baseline = partial(
-            measure_baseline, recorder, instruments.meters, kind="B1", load_id=planned.load_id,
-            length_s=protocol.baseline_loaded_s, sensor_period_s=instruments.sensor_period_s,
-            clock=instruments.clock, sleep=instruments.sleep,
-        )  # fmt: skip
-        observer.step("quiet, model loaded" if instruments.meters.domains else "no meter, no baseline")
-        baselines = baseline()
-        keep_every = 1 if facts.build_s > protocol.window_s / (2 * KEEP_EVERY) else KEEP_EVERY
-        with running.client.run(keep_every=keep_every, keep_max=KEEP_MAX) as stream:
-            doubts = _warm_up(stream, recorder, instruments, protocol, observer)
-            asked = _hold(stream, recorder, instruments, protocol, generator, observer)
-            stream.stop()
-        baselines += baseline() if protocol.rigorous else ()
-        record = recorder.record()
-    windows = tuple(_cut(record, window, stream.ends_ns(), instruments) for window in asked)
-    return _Timed(
-        windows=windows, doubts=doubts, baselines=baselines, record=record, ends_ns=stream.ends_ns()
-    )
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Measuring:
+    """One load under the meters."""
+
+    running: Running
+    recorder: Recorder
+    instruments: Instruments
+    planned: PlannedLoad
+    protocol: Protocol
+    generator: Random
+    observer: Observer
+
+    def all(self, facts: LoadedFacts) -> _Timed:
+        """Baseline, warm-up, windows, tail."""
+        baselines = self._baseline()
+        keep_every = 1 if facts.build_s > self.protocol.window_s / (2 * KEEP_EVERY) else KEEP_EVERY
+        with self.running.client.run(keep_every=keep_every, keep_max=KEEP_MAX) as stream:
+            doubts = self._warm_up(stream)
+            asked = self._hold(stream)
+            ends_ns = stream.stop().ends_ns
+        baselines += self._baseline() if self.protocol.rigorous else ()
+        record = self.recorder.record()
+        windows = tuple(_cut(record, window, ends_ns, self.instruments) for window in asked)
+        return _Timed(windows=windows, doubts=doubts, baselines=baselines, record=record, ends_ns=ends_ns)
+
+    def _baseline(self) -> tuple[Baseline, ...]:
+        if self.instruments.meters.domains:
+            self.observer.step("quiet, model loaded (B1)")
+        return measure_baseline(
+            self.recorder,
+            self.instruments.meters,
+            kind="B1",
+            load_id=self.planned.load_id,
+            length_s=self.protocol.baseline_loaded_s,
+            sensor_period_s=self.instruments.sensor_period_s,
+            clock=self.instruments.clock,
+            sleep=self.instruments.sleep,
+        )
+
+    def _warm_up(self, stream: RunStream) -> tuple[Doubt, ...]:
+        self.observer.step("warming up")
+        waited_s = warm_up(
+            partial(_ends, stream),
+            lambda: self.recorder.record().get("instant"),
+            cap_s=self.protocol.warmup_cap_s,
+            length_s=sub_window_s(self.protocol.window_s),
+            clock=self.instruments.clock,
+            sleep=self.instruments.sleep,
+        )
+        doubt = (
+            None if waited_s is None else Limits(doubtful=0.0, invalid=None).judge(Rule.NOT_STEADY, waited_s)
+        )
+        return (doubt,) if doubt else ()
+
+    def _hold(self, stream: RunStream) -> tuple[Asked, ...]:
+        self.observer.step(f"measuring {self.protocol.windows} x {self.protocol.window_s:g} s")
+        asked = lay_out(
+            now_ns=self.instruments.clock(),
+            windows=self.protocol.windows,
+            window_s=self.protocol.window_s,
+            sensor_period_s=self.instruments.sensor_period_s,
+            phases=tuple(self.generator.random() for _ in range(self.protocol.windows)),
+        )
+        hold(
+            asked,
+            sensor_period_s=self.instruments.sensor_period_s,
+            dense=self.recorder.dense,
+            check=partial(stream.wait, 0.0),
+            clock=self.instruments.clock,
+            sleep=self.instruments.sleep,
+        )
+        return asked
 
 
 def _runtime_sensors(running: Running) -> Sequence[Sensor]:
@@ -214,51 +274,15 @@ def _ends(stream: RunStream) -> NDArray[np.int64]:
     return stream.ends_ns()
 
 
-def _warm_up(
-    stream: RunStream, recorder: Recorder, instruments: Instruments, protocol: Protocol, observer: Observer
-) -> tuple[Doubt, ...]:
-    observer.step("warming up")
-    waited_s = warm_up(
-        partial(_ends, stream),
-        lambda: recorder.record().get("instant"),
-        cap_s=protocol.warmup_cap_s,
-        length_s=sub_window_s(protocol.window_s),
-        clock=instruments.clock,
-        sleep=instruments.sleep,
-    )
-    if waited_s is None:
-        return ()
-    limits = Limits(doubtful=0.0, invalid=None)
-    doubt = limits.judge(Rule.NOT_STEADY, waited_s)
-    return (doubt,) if doubt else ()
-
-
-def _hold(
-    stream: RunStream,
-    recorder: Recorder,
-    instruments: Instruments,
-    protocol: Protocol,
-    generator: Random,
-    observer: Observer,
-) -> tuple[Asked, ...]:
-    observer.step(f"measuring {protocol.windows} x {protocol.window_s:g} s")
-    asked = lay_out(
-        now_ns=instruments.clock(), windows=protocol.windows, window_s=protocol.window_s,
-        sensor_period_s=instruments.sensor_period_s,
-        phases=tuple(generator.random() for _ in range(protocol.windows)),
-    )  # fmt: skip
-    hold(
-        asked, sensor_period_s=instruments.sensor_period_s, dense=recorder.dense, check=partial(stream.wait, 0.0),
-        clock=instruments.clock, sleep=instruments.sleep,
-    )  # fmt: skip
-    return asked
-
-
 def _cut(record: Record, asked: Asked, ends_ns: NDArray[np.int64], instruments: Instruments) -> Window:
     return cut(
-        record, instruments.meters, asked_begin_ns=asked.begin_ns, asked_end_ns=asked.end_ns,
-        ends_ns=ends_ns, sensor_period_s=instruments.sensor_period_s,
-    )  # fmt: skip
+        record,
+        instruments.meters,
+        asked_begin_ns=asked.begin_ns,
+        asked_end_ns=asked.end_ns,
+        ends_ns=ends_ns,
+        sensor_period_s=instruments.sensor_period_s,
+    )
 
 
 def _kept_parity(running: Running, cell: Cell, expected: NDArray[np.float32]) -> Parity | None:

@@ -30,8 +30,8 @@ class Parity:
         """One line for the user."""
         verdict = "agree with" if self.passed else "differ from"
         return (
-            f"outputs {verdict} the reference: relative error {self.relative_error:.2g} (limit {self.limit:.0e}), "
-            f"cosine {self.cosine:.6f}, top-1 agreement {self.top1_agreement:.0%} over {self.rows} samples"
+            f"outputs {verdict} the reference: relative error {self.relative_error:.2g} "
+            f"(limit {self.limit:.0e}), cosine {self.cosine:.6f}, top-1 agreement {self.top1_agreement:.0%} over {self.rows} samples"
         )
 
     @property

@@ -17,20 +17,18 @@ def plain_line(line: str) -> str:
 
 
 def failing_line(lines: Sequence[str]) -> str:
-    """Return the line that says why a build failed: pip's own ``ERROR:`` lines, else the builder's.
+    """Return the line that says why a build failed: pip's own last ``ERROR:`` line, else the builder's.
 
     Args:
         lines: The whole log.
     """
-    inside = [_PREFIX.match(line) for line in lines]
-    spoken = [line for line, match in zip(lines, inside, strict=True) if match and match[2]]
-    errors = _errors(spoken) or _errors(lines)
-    text = (
-        " ".join(errors[:2])
-        if errors
-        else next((line for line in reversed(lines) if line.strip()), "no output")
-    )
-    return _shortened(plain_line(text))
+    stamped = [line for line in lines if (match := _PREFIX.match(line)) and match[2]]
+    spoken = [line for line in lines if line.strip()] or ["no output"]
+    errors = _errors(stamped) or _errors(lines) or spoken
+    # Before a traceback pip says no more than that there is one: its last line tells what.
+    if errors[-1] == "ERROR: Exception:":
+        errors = stamped or spoken
+    return _shortened(plain_line(errors[-1]))
 
 
 def base_image_refused(lines: Sequence[str], base_image: str) -> str | None:

@@ -1,5 +1,6 @@
 """The ``docker`` launcher: an image and a sealed container per runtime."""
 
+import json
 import os
 import shutil
 import time
@@ -98,7 +99,7 @@ class DockerLauncher:
         return ContainerInstance(container, address=self._state.address(runtime.name), build=build)
 
     def down(self, *, images: bool) -> tuple[str, ...]:
-        """Remove this state folder's containers and, if asked, greenbench's images."""
+        """Remove this state folder's containers and, if asked, the images built from it and superseded ones."""
         said: list[str] = []
         for container in self._containers():
             container.remove(force=True)
@@ -202,13 +203,23 @@ class DockerLauncher:
             raise FleetError(f"the Docker Engine cannot list containers: {error.explanation}") from error
 
     def _remove_images(self) -> Iterator[str]:
-        for image in self._client.images.list(filters={"label": "greenbench.fingerprint"}):
+        for record in sorted(self._state.builds.glob("docker-*.json")):
+            yield self._remove_image(json.loads(record.read_text(encoding="utf-8"))["identity"])
+            record.unlink()
+        superseded = {"label": "greenbench.fingerprint", "dangling": True}
+        for image in self._client.images.list(filters=superseded):
+            yield self._remove_image(str(image.id))
+
+    def _remove_image(self, identity: str) -> str:
+        try:
+            image = self._client.images.get(identity)
             name = image.tags[0] if image.tags else str(image.short_id)
-            try:
-                self._client.images.remove(str(image.id), force=len(image.tags) > 1)
-                yield f"removed image {name}"
-            except APIError as error:
-                yield f"kept image {name}: {error.explanation}"
+            self._client.images.remove(identity)
+        except ImageNotFound:
+            return f"image {identity[:19]} was gone already"
+        except APIError as error:
+            return f"kept image {identity[:19]}: {error.explanation}"
+        return f"removed image {name}"
 
     def _host_owner(self) -> tuple[int, int] | None:
         # Elsewhere the caller makes the folder, and is whom the container runs as.

@@ -1,6 +1,7 @@
 """The Docker Engine on this host: found, or why not with the remedy."""
 
 import shutil
+import socket
 import subprocess
 from dataclasses import dataclass
 
@@ -10,6 +11,7 @@ from docker.errors import DockerException
 from greenbench.core.errors import EngineUnavailableError
 
 _OR_VENV = "or take --launcher venv"
+_CALL_S = 120
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,25 +62,21 @@ def _endpoint() -> str:
 
 
 def _client(endpoint: str) -> docker.DockerClient:
-    client: docker.DockerClient | None = None
     try:
-        client = docker.DockerClient(base_url=endpoint, timeout=120)
-        client.ping()
-    except DockerException as error:
-        if client is not None:
-            client.close()
-        raise EngineUnavailableError(refusal(endpoint, str(error))) from error
-    return client
-
-
-def refusal(endpoint: str, said: str) -> str:
-    """Return the sentence for an engine that does not answer, from what the SDK said."""
-    if "PermissionError" in said or "Permission denied" in said:
-        return (
+        # Tried first by hand: the SDK wraps what went wrong in words and leaves a socket open.
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as door:
+            door.connect(endpoint.removeprefix("unix://"))
+        client = docker.DockerClient(base_url=endpoint, timeout=_CALL_S)
+    except PermissionError as error:
+        raise EngineUnavailableError(
             f"this user may not use the Docker Engine at {endpoint}; run `sudo usermod -aG docker $USER`, "
             f"log in again, {_OR_VENV}"
-        )
-    return f"no Docker Engine answers at {endpoint}; start it with `sudo systemctl start docker` {_OR_VENV}"
+        ) from error
+    except (OSError, DockerException) as error:
+        raise EngineUnavailableError(
+            f"no Docker Engine answers at {endpoint}; start it with `sudo systemctl start docker` {_OR_VENV}"
+        ) from error
+    return client
 
 
 def _asked(*command: str) -> str | None:

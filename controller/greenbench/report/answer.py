@@ -108,24 +108,25 @@ def _groups(cells: Iterable[CellSummary]) -> tuple[Group, ...]:
 
 
 def _group(title: str, cells: Sequence[CellSummary]) -> Group:
-    costs = {
-        cell: cell.energy_j_per_sample.mean for cell in cells if cell.usable and cell.energy_j_per_sample
-    }
-    if costs:
-        scopes = sorted({cell.energy_scope for cell in costs})
-        if len(scopes) > 1:
-            remark = f"none is marked: energies cover different domains ({' and '.join(scopes)})"
-            return Group(title=title, cells=tuple(cells), marked=None, mark=CHEAPEST, remark=remark)
-        missing = sum(cell not in costs for cell in cells)
-        remark = f"compared without {counted(missing, 'cell')} that has no usable energy" if missing else ""
-        cheapest = min(costs, key=costs.__getitem__)
-        return Group(title=title, cells=tuple(cells), marked=cheapest.cell_id, mark=CHEAPEST, remark=remark)
+    usable = [cell for cell in cells if cell.usable]
+    costs = {cell.cell_id: cell.energy_j_per_sample.mean for cell in usable if cell.energy_j_per_sample}
+    if not costs:
+        return _group_by_rate(title, cells, usable)
+    scopes = sorted({cell.energy_scope for cell in usable if cell.cell_id in costs})
+    if len(scopes) > 1:
+        remark = f"none is marked: energies cover different domains ({' and '.join(scopes)})"
+        return Group(title=title, cells=tuple(cells), marked=None, mark=CHEAPEST, remark=remark)
+    missing = len(cells) - len(costs)
+    remark = f"the cheapest of those with an energy; {counted(missing, 'cell')} without" if missing else ""
+    cheapest = min(costs, key=costs.__getitem__)
+    return Group(title=title, cells=tuple(cells), marked=cheapest, mark=CHEAPEST, remark=remark)
+
+
+def _group_by_rate(title: str, cells: Sequence[CellSummary], usable: Sequence[CellSummary]) -> Group:
     rates = {
-        cell: cell.throughput_samples_per_s.mean
-        for cell in cells
-        if cell.usable and cell.throughput_samples_per_s
+        cell.cell_id: cell.throughput_samples_per_s.mean for cell in usable if cell.throughput_samples_per_s
     }
-    fastest = max(rates, key=rates.__getitem__).cell_id if rates else None
+    fastest = max(rates, key=rates.__getitem__) if rates else None
     remark = "" if rates else "none is marked: no cell has a trial that is valid or doubtful"
     return Group(title=title, cells=tuple(cells), marked=fastest, mark=FASTEST, remark=remark)
 

@@ -14,24 +14,20 @@ def new_run_id(suite_name: str, now: datetime) -> str:
     return f"{now:%Y%m%dT%H%M%SZ}-{suite_name}-{secrets.token_hex(2)}"
 
 
-def find_run(run: str | Path | None, out: Path) -> Path:
+def find_run(run: str | Path, out: Path) -> Path:
     """Return the folder of a run.
 
     Args:
-        run: Its id or its folder; None for the newest.
+        run: Its id or its folder.
         out: Parent of the folders of runs.
 
     Raises:
         ConfigurationError: There is no such run; names the newest there are.
     """
-    known = known_runs(out)
-    if run is None and known:
-        return out / known[0]
-    if run is None:
-        raise ConfigurationError(f"there are no runs in {out}; `greenbench run` makes one")
     for path in (Path(run), out / run):
         if (path / MANIFEST).is_file():
             return path
+    known = known_runs(out)
     hint = f"the newest in {out} are {', '.join(known[:3])}" if known else f"there are no runs in {out}"
     raise ConfigurationError(f"there is no run {str(run)!r}; {hint}")
 
@@ -49,5 +45,7 @@ def newest_run(out: Path) -> Path:
     """
     known = known_runs(out)
     if not known:
-        raise ConfigurationError(f"there are no runs in {out}; `greenbench run` makes one, --out names another folder")
+        raise ConfigurationError(
+            f"there are no runs in {out}; `greenbench run` makes one, --out names another folder"
+        )
     return out / known[0]

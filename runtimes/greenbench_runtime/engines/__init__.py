@@ -1,1 +1,1 @@
-"""One file per framework; each defines ``engine()`` and, where it has them, ``weights_maker()`` and ``converter()``."""
+"""One file per framework: ``engine()`` and, where it has them, ``weights_maker()`` and ``converter()``."""

@@ -36,7 +36,9 @@ def ordinal_of(device_uuid: str) -> int:
     """
     uuids = [device.uuid for device in cuda_devices()]
     if not uuids:
-        raise UnsupportedError("no CUDA device is visible here; check the NVIDIA driver and CUDA_VISIBLE_DEVICES")
+        raise UnsupportedError(
+            "no CUDA device is visible here; check the NVIDIA driver and CUDA_VISIBLE_DEVICES"
+        )
     if device_uuid and device_uuid not in uuids:
         raise UnsupportedError(f"GPU {device_uuid} is not visible here; visible are {', '.join(uuids)}")
     return uuids.index(device_uuid) if device_uuid else 0
@@ -51,7 +53,9 @@ def memory_gauge(ordinal: int) -> Callable[[], int]:
     context = ctypes.c_void_p()
     driver.cuInit(0)
     if driver.cuDevicePrimaryCtxRetain(ctypes.byref(context), ordinal):
-        raise UnsupportedError(f"CUDA device {ordinal} gives no context; another process may hold it exclusively")
+        raise UnsupportedError(
+            f"CUDA device {ordinal} gives no context; another process may hold it exclusively"
+        )
 
     def used_bytes() -> int:
         free, total = ctypes.c_size_t(), ctypes.c_size_t()

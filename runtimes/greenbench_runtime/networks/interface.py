@@ -1,6 +1,12 @@
 """What every model takes and gives, in every runtime. Imports no framework."""
 
-from greenbench_runtime.engine import InvalidRequestError, LoadOrder, TensorSpec, UnknownModelError, UnsupportedError
+from greenbench_runtime.engine import (
+    InvalidRequestError,
+    LoadOrder,
+    TensorSpec,
+    UnknownModelError,
+    UnsupportedError,
+)
 
 VISION_MODELS = ("resnet50", "mobilenet_v2")
 TEXT_MODELS = ("bert_base",)
@@ -53,9 +59,13 @@ def input_specs(model: str, batch_size: int, sequence_length: int) -> tuple[Tens
         shape: tuple[int, ...] = (batch_size, 3, IMAGE_SIZE_PX, IMAGE_SIZE_PX)
         return (TensorSpec(name="input", datatype="FP32", shape=shape),)
     if not 1 <= sequence_length <= LONGEST_SEQUENCE:
-        raise InvalidRequestError(f"sequence_length {sequence_length} is not in 1 to {LONGEST_SEQUENCE} for {model}")
+        raise InvalidRequestError(
+            f"sequence_length {sequence_length} is not in 1 to {LONGEST_SEQUENCE} for {model}"
+        )
     shape = (batch_size, sequence_length)
-    return tuple(TensorSpec(name=name, datatype="INT64", shape=shape) for name in ("input_ids", "attention_mask"))
+    return tuple(
+        TensorSpec(name=name, datatype="INT64", shape=shape) for name in ("input_ids", "attention_mask")
+    )
 
 
 def output_specs(model: str, batch_size: int, sequence_length: int) -> tuple[TensorSpec, ...]:
@@ -72,7 +82,9 @@ def check_order(order: LoadOrder, *, modes: tuple[str, ...]) -> None:
         InvalidRequestError: `io` or `threads` can never work.
     """
     if order.mode not in modes:
-        raise UnsupportedError(f"mode {order.mode!r} is not there on this machine; there are {', '.join(modes)}")
+        raise UnsupportedError(
+            f"mode {order.mode!r} is not there on this machine; there are {', '.join(modes)}"
+        )
     if order.weights != "matched":
         raise UnsupportedError(f"weights {order.weights!r} are not in this runtime; use weights = 'matched'")
     if order.io not in {"device", "host"}:
@@ -92,4 +104,6 @@ def check_inputs(specs: tuple[TensorSpec, ...], shapes: dict[str, tuple[int, ...
         raise InvalidRequestError(f"inputs {sorted(shapes)} were given; the model takes {sorted(expected)}")
     for name, shape in shapes.items():
         if shape != expected[name]:
-            raise InvalidRequestError(f"input {name} has shape {list(shape)}; loaded for {list(expected[name])}")
+            raise InvalidRequestError(
+                f"input {name} has shape {list(shape)}; loaded for {list(expected[name])}"
+            )

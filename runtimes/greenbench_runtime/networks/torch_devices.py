@@ -2,6 +2,7 @@
 
 import contextlib
 import re
+import shutil
 from collections.abc import Iterator
 
 import torch
@@ -41,7 +42,9 @@ def torch_device(kind: str, device_uuid: str) -> torch.device:
         raise InvalidRequestError(f"device {kind!r} is neither 'cpu' nor 'cuda'")
     uuids = [device.uuid for device in devices() if device.kind == "cuda"]
     if not uuids:
-        build = "this build of PyTorch is for the CPU" if torch.version.cuda is None else "no GPU is visible here"
+        build = (
+            "this build of PyTorch is for the CPU" if torch.version.cuda is None else "no GPU is visible here"
+        )
         raise UnsupportedError(f"device 'cuda' can't be used: {build}")
     if device_uuid and device_uuid not in uuids:
         raise UnsupportedError(f"GPU {device_uuid} is not visible here; visible are {', '.join(uuids)}")
@@ -64,3 +67,14 @@ def translated(err: RuntimeError, doing: str) -> Exception:
         return err
     size = asked[1] if asked else "an unknown size"
     return OutOfMemoryError(f"{doing}: an allocation of {size} failed; take a smaller batch_size")
+
+
+def reserved_bytes(device: torch.device) -> int:
+    """Return the bytes that PyTorch holds on a GPU; 0 for the CPU."""
+    return torch.cuda.memory_reserved(device) if device.type == "cuda" else 0
+
+
+def modes() -> tuple[str, ...]:
+    """Return the modes that work here; ``compile`` needs a GPU and a C compiler for its kernels' launchers."""
+    compiler = any(shutil.which(name) for name in ("cc", "gcc", "clang"))
+    return ("eager", "compile") if compiler and torch.cuda.is_available() else ("eager",)

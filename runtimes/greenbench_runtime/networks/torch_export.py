@@ -12,8 +12,7 @@ import torch
 
 from greenbench_runtime.engine import ConvertedModel, InvalidRequestError
 from greenbench_runtime.networks.interface import BATCH_DIMENSION, OUTPUT, PARAMETERS_KEY, input_specs
-from greenbench_runtime.networks.torch_naming import canonical_names
-from greenbench_runtime.networks.torch_networks import build, fill, parameters, read_tensors
+from greenbench_runtime.networks.torch_networks import load_network, parameters
 
 _EXAMPLE_BATCH = 2
 """A batch of 1 would be taken for a constant."""
@@ -41,8 +40,7 @@ class TorchConverter:
         """
         specs = input_specs(model, _EXAMPLE_BATCH, sequence_length)
         torch.set_num_threads(threads)
-        network = build(model)
-        fill(network, canonical_names(model, read_tensors(weights_file)), origin=weights_file.name)
+        network = load_network(model, weights_file)
         kinds = {"FP32": torch.float32, "INT64": torch.int64}
         example = tuple(torch.ones(spec.shape, dtype=kinds[spec.datatype]) for spec in specs)
         with _quiet():

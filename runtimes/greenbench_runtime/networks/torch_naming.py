@@ -40,7 +40,9 @@ def canonical_names(model: str, tensors: Mapping[str, Tensor]) -> dict[str, Tens
 
 def _bert(name: str) -> str:
     name = name.removeprefix("bert.")
-    return re.sub(r"LayerNorm\.gamma$", "LayerNorm.weight", re.sub(r"LayerNorm\.beta$", "LayerNorm.bias", name))
+    return re.sub(
+        r"LayerNorm\.gamma$", "LayerNorm.weight", re.sub(r"LayerNorm\.beta$", "LayerNorm.bias", name)
+    )
 
 
 def _mobilenet(name: str) -> str:

@@ -11,6 +11,7 @@ from transformers import BertConfig, BertModel
 
 from greenbench_runtime.engine import InvalidRequestError
 from greenbench_runtime.networks.interface import check_model
+from greenbench_runtime.networks.torch_naming import canonical_names
 from greenbench_runtime.networks.torch_vision import MobileNetV2, ResNet50
 
 
@@ -23,7 +24,7 @@ class BertBase(BertModel):  # type: ignore[misc]
     def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
         """Return the last hidden state."""
         answer = super().forward(input_ids=input_ids, attention_mask=attention_mask)
-        return answer.last_hidden_state  # type: ignore[no-any-return]
+        return answer.last_hidden_state
 
 
 def build(model: str) -> nn.Module:
@@ -37,6 +38,18 @@ def build(model: str) -> nn.Module:
         "resnet50": ResNet50, "mobilenet_v2": MobileNetV2, "bert_base": BertBase,
     }  # fmt: skip
     return networks[model]().eval().requires_grad_(requires_grad=False)
+
+
+def load_network(model: str, path: Path) -> nn.Module:
+    """Return a model's network with the weights of a file, in canonical or published naming.
+
+    Raises:
+        UnknownModelError: `model` is not known.
+        InvalidRequestError: The file can't be read or does not fit.
+    """
+    network = build(model)
+    fill(network, canonical_names(model, read_tensors(path)), origin=path.name)
+    return network
 
 
 def parameters(network: nn.Module) -> int:
@@ -68,7 +81,9 @@ def fill(network: nn.Module, tensors: dict[str, Tensor], *, origin: str) -> None
             shapes = f"{list(tensors[name].shape)}; the network needs {list(target.shape)}"
             raise InvalidRequestError(f"{origin} holds {name} with shape {shapes}")
     if strange := sorted(set(tensors) - set(own)):
-        raise InvalidRequestError(f"{origin} holds tensors that the network does not have, first {strange[0]}")
+        raise InvalidRequestError(
+            f"{origin} holds tensors that the network does not have, first {strange[0]}"
+        )
     with torch.no_grad():
         for name, target in own.items():
             target.copy_(tensors[name])
@@ -96,7 +111,9 @@ def _read_safetensors(path: Path) -> dict[str, Tensor]:
     try:
         return dict(load_file(path))
     except SafetensorError as err:
-        raise InvalidRequestError(f"{path.name} is not a whole safetensors file ({_first_line(err)})") from err
+        raise InvalidRequestError(
+            f"{path.name} is not a whole safetensors file ({_first_line(err)})"
+        ) from err
 
 
 def _read_pickle(path: Path) -> dict[str, Tensor]:

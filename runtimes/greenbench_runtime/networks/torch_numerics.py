@@ -30,9 +30,9 @@ def set_precision(precision: str, device: str) -> None:
         raise UnsupportedError(f"precision {precision} is not on the CPU; use {' or '.join(_CPU_PRECISIONS)}")
     kind = "tf32" if precision == "tf32" else "ieee"
     torch.backends.cuda.matmul.fp32_precision = kind
-    torch.backends.cudnn.conv.fp32_precision = kind  # type: ignore[attr-defined]
-    torch.backends.mkldnn.matmul.fp32_precision = "ieee"  # type: ignore[attr-defined]
-    torch.backends.mkldnn.conv.fp32_precision = "ieee"  # type: ignore[attr-defined]
+    torch.backends.cudnn.conv.fp32_precision = kind
+    torch.backends.mkldnn.matmul.fp32_precision = "ieee"
+    torch.backends.mkldnn.conv.fp32_precision = "ieee"
     torch.backends.cudnn.benchmark = True
     torch.use_deterministic_algorithms(mode=False)
 
@@ -46,13 +46,13 @@ def flags(device: str) -> dict[str, str]:
     if device == "cpu":
         mkldnn = torch.backends.mkldnn
         return common | {
-            "mkldnn.matmul.fp32_precision": mkldnn.matmul.fp32_precision,  # type: ignore[attr-defined]
-            "mkldnn.conv.fp32_precision": mkldnn.conv.fp32_precision,  # type: ignore[attr-defined]
+            "mkldnn.matmul.fp32_precision": mkldnn.matmul.fp32_precision,
+            "mkldnn.conv.fp32_precision": mkldnn.conv.fp32_precision,
         }
     matmul, cudnn = torch.backends.cuda.matmul, torch.backends.cudnn
     return common | {
         "cuda.matmul.tf32": matmul.fp32_precision,
-        "cudnn.conv.tf32": cudnn.conv.fp32_precision,  # type: ignore[attr-defined]
+        "cudnn.conv.tf32": cudnn.conv.fp32_precision,
         "cuda.matmul.fp16_reduced_precision_reduction": str(matmul.allow_fp16_reduced_precision_reduction),
         "cudnn.benchmark": str(cudnn.benchmark),
         "cudnn.deterministic": str(cudnn.deterministic),

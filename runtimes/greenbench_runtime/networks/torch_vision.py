@@ -24,7 +24,7 @@ MOBILENET_V2_STAGES = (
 """Expansion, channels, blocks, stride of the first block."""
 
 
-class Bottleneck(nn.Module):
+class Bottleneck(nn.Module):  # type: ignore[misc]
     """A residual block: 1x1, 3x3 (with the stride), 1x1, and a projection where the shape changes."""
 
     def __init__(self, channels_in: int, width: int, stride: int) -> None:
@@ -49,10 +49,10 @@ class Bottleneck(nn.Module):
         y = self.relu(self.bn2(self.conv2(y)))
         y = self.bn3(self.conv3(y))
         y += identity
-        return self.relu(y)  # type: ignore[no-any-return]
+        return self.relu(y)
 
 
-class ResNet50(nn.Module):
+class ResNet50(nn.Module):  # type: ignore[misc]
     """ResNet-50 v1.5: float [n, 3, 224, 224] to logits [n, 1000]."""
 
     def __init__(self, classes: int = 1000) -> None:
@@ -74,17 +74,19 @@ class ResNet50(nn.Module):
         """Return the logits."""
         x = self.maxpool(self.relu(self.bn1(self.conv1(x))))
         x = self.layer4(self.layer3(self.layer2(self.layer1(x))))
-        return self.fc(torch.flatten(self.avgpool(x), 1))  # type: ignore[no-any-return]
+        return self.fc(torch.flatten(self.avgpool(x), 1))
 
 
-def _convolution(channels_in: int, channels_out: int, kernel: int, stride: int = 1, groups: int = 1) -> nn.Sequential:
+def _convolution(
+    channels_in: int, channels_out: int, kernel: int, stride: int = 1, groups: int = 1
+) -> nn.Sequential:
     convolution = nn.Conv2d(
         channels_in, channels_out, kernel, stride=stride, padding=kernel // 2, groups=groups, bias=False
     )
     return nn.Sequential(convolution, nn.BatchNorm2d(channels_out), nn.ReLU6(inplace=True))
 
 
-class InvertedResidual(nn.Module):
+class InvertedResidual(nn.Module):  # type: ignore[misc]
     """Expand 1x1, depthwise 3x3 (with the stride), project 1x1 without an activation."""
 
     def __init__(self, channels_in: int, channels_out: int, stride: int, expansion: int) -> None:
@@ -101,10 +103,10 @@ class InvertedResidual(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the block's output."""
-        return x + self.conv(x) if self.residual else self.conv(x)  # type: ignore[no-any-return]
+        return x + self.conv(x) if self.residual else self.conv(x)
 
 
-class MobileNetV2(nn.Module):
+class MobileNetV2(nn.Module):  # type: ignore[misc]
     """MobileNetV2 at width 1.0: float [n, 3, 224, 224] to logits [n, 1000]."""
 
     def __init__(self, classes: int = 1000) -> None:
@@ -122,4 +124,4 @@ class MobileNetV2(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Return the logits."""
         pooled = nn.functional.adaptive_avg_pool2d(self.features(x), 1)
-        return self.classifier(torch.flatten(pooled, 1))  # type: ignore[no-any-return]
+        return self.classifier(torch.flatten(pooled, 1))

@@ -8,8 +8,8 @@ from safetensors.torch import save_file
 from torch import Generator, Tensor, nn
 
 from greenbench_runtime.engine import Array, InvalidRequestError, PreparedWeights
-from greenbench_runtime.networks.torch_naming import canonical_names
-from greenbench_runtime.networks.torch_networks import build, canonical, fill, parameters, read_tensors
+from greenbench_runtime.networks.interface import TEXT_MODELS, input_specs
+from greenbench_runtime.networks.torch_networks import build, canonical, load_network, parameters
 
 _TRANSFORMER_SPREAD = 0.02
 """Standard deviation of a transformer's linear and embedding weights, as BERT was initialised."""
@@ -43,12 +43,15 @@ class TorchWeightsMaker:
             UnknownModelError: `model` is not known.
             InvalidRequestError: A checkpoint that does not fit, or weights whose outputs are not natural.
         """
-        network = build(model)
-        inputs = [torch.tensor(calibration[name]) for name in calibration]
+        names = [spec.name for spec in input_specs(model, 1, 1 if model in TEXT_MODELS else 0)]
+        if missing := [name for name in names if name not in calibration]:
+            raise InvalidRequestError(f"the calibration inputs of {model} lack {missing[0]}")
+        inputs = [torch.tensor(calibration[name]) for name in names]
         torch.set_num_threads(threads if weights_file else 1)
         if weights_file is not None:
-            fill(network, canonical_names(model, read_tensors(weights_file)), origin=weights_file.name)
+            network = load_network(model, weights_file)
         elif seed is not None:
+            network = build(model)
             seed_weights(network, seed)
             calibrate(network, inputs)
         else:
@@ -72,11 +75,11 @@ def seed_weights(network: nn.Module, seed: int) -> None:
         elif isinstance(module, nn.BatchNorm2d | nn.LayerNorm):
             nn.init.ones_(module.weight)
         if isinstance(getattr(module, "bias", None), Tensor):
-            nn.init.zeros_(module.bias)  # type: ignore[arg-type]
+            nn.init.zeros_(module.bias)
 
 
 def calibrate(network: nn.Module, inputs: list[Tensor]) -> None:
-    """Set every BatchNorm's statistics to those of `inputs`, in one pass, so that each layer sees the scaled one before."""
+    """Set every BatchNorm's statistics to those of `inputs` in one pass, each after the one before it."""
     layers = [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
     if not layers:
         return
@@ -100,7 +103,9 @@ def prove_natural(network: nn.Module, inputs: list[Tensor], *, origin: str) -> N
     spread = float(outputs.std(dim=1).min()), float(outputs.std(dim=1).max())
     low, high = NATURAL_SPREAD
     if not (low <= spread[0] and spread[1] <= high):
-        text = f"outputs have standard deviations of {spread[0]:.3g} to {spread[1]:.3g}, outside {low} to {high}"
+        text = (
+            f"outputs have standard deviations of {spread[0]:.3g} to {spread[1]:.3g}, outside {low} to {high}"
+        )
         raise InvalidRequestError(f"the weights of {origin} are not natural: {text}")
     distance = nearest(outputs)
     if not distance > LEAST_DISTANCE:

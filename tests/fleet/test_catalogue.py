@@ -1,0 +1,102 @@
+"""The catalogue, the engines, the requirements and both compose files name the same runtimes."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from greenbench.core.errors import ConfigurationError
+from greenbench.fleet.assets import assets_root
+from greenbench.fleet.catalog import device_build, read_catalog, select
+from greenbench.fleet.launcher import DEFAULT_BASE_IMAGE
+
+ROOT = assets_root()
+CATALOG = read_catalog(ROOT / "runtimes" / "catalog.toml")
+COMPOSE = {
+    "cpu": yaml.safe_load((ROOT / "compose.yml").read_text()),
+    "cuda": yaml.safe_load((ROOT / "compose.gpu.yml").read_text()),
+}
+
+
+def test_both_compose_files_have_a_service_per_runtime():
+    for device, file in COMPOSE.items():
+        assert set(file["services"]) == {name for name, spec in CATALOG.items() if device in spec.devices}
+
+
+@pytest.mark.parametrize("device", ["cpu", "cuda"])
+@pytest.mark.parametrize("name", list(CATALOG))
+def test_a_service_builds_what_the_catalogue_says(name, device):
+    service = COMPOSE[device]["services"][name]
+    assert service["build"]["args"]["REQUIREMENTS"] == CATALOG[name].devices[device].requirements
+    assert service["build"]["args"]["DEVICE"] == device
+    assert service["image"] == f"greenbench/{name}:{device}"
+    assert service["command"] == ["--engine", CATALOG[name].engine, "--device", device]
+    assert service["labels"]["greenbench.device"] == device
+
+
+@pytest.mark.parametrize("name", list(CATALOG))
+def test_a_service_is_named_and_mounted_as_its_runtime(name):
+    service = COMPOSE["cpu"]["services"][name]
+    assert service["build"]["args"]["RUNTIME"] == name
+    assert service["labels"]["greenbench.runtime"] == name
+    assert service["volumes"][1]["source"].endswith(f"/run/{name}")
+
+
+@pytest.mark.parametrize("name", list(CATALOG))
+def test_every_service_is_sealed(name):
+    service = COMPOSE["cpu"]["services"][name]
+    assert service["network_mode"] == "none"
+    assert service["read_only"] is True
+    assert service["cap_drop"] == ["ALL"]
+    assert service["security_opt"] == ["no-new-privileges:true"]
+    assert "ports" not in service
+    assert "privileged" not in service
+
+
+def test_engines_are_those_of_the_catalogue():
+    folder = ROOT / "runtimes" / "greenbench_runtime" / "engines"
+    engines = {path.stem for path in folder.glob("*.py")} - {"__init__"}
+    assert {spec.engine for spec in CATALOG.values()} == engines
+
+
+def test_requirements_are_those_of_the_catalogue():
+    named = {build.requirements for spec in CATALOG.values() for build in spec.devices.values()}
+    assert named == {path.name for path in (ROOT / "docker" / "requirements").glob("*.lock")}
+
+
+def test_only_the_default_base_image_is_written_into_the_files():
+    assert f"ARG BASE_IMAGE={DEFAULT_BASE_IMAGE}\n" in (ROOT / "docker" / "Dockerfile").read_text()
+    assert f"GREENBENCH_BASE_IMAGE:-{DEFAULT_BASE_IMAGE}}}" in (ROOT / "compose.yml").read_text()
+
+
+def test_an_unknown_runtime_names_the_known():
+    with pytest.raises(ConfigurationError, match="unknown runtime 'torch'; known are pytorch, onnxruntime"):
+        select(CATALOG, ["torch"])
+    assert select(CATALOG, []) == tuple(CATALOG.values())
+
+
+def test_a_device_without_a_build_names_those_that_have_one():
+    with pytest.raises(ConfigurationError, match="pytorch has no build for device 'tpu'; it has cpu, cuda"):
+        device_build(CATALOG["pytorch"], "tpu")
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (
+            "[a]\nengine='a'\ntitle='A'\nprecisions=[]\nmodes={}\ndevices={}\ncolour='red'",
+            r"a\.colour: Extra inputs",
+        ),
+        ("[a]\nengine='a'", r"a\.title: Field required"),
+        (
+            "[a]\nengine='a'\ntitle='A'\nprecisions=[]\nmodes={x=['tpu']}\ndevices={}",
+            r"a\.modes\.x\.0: .*'cpu' or 'cuda'",
+        ),
+        ("[a", "cannot be read"),
+    ],
+)
+def test_a_damaged_catalogue_names_the_key(tmp_path: Path, text, said):
+    path = tmp_path / "catalog.toml"
+    path.write_text(text)
+    with pytest.raises(ConfigurationError, match=said):
+        read_catalog(path)
