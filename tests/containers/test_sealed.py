@@ -2,6 +2,7 @@
 
 import os
 import stat
+import time
 from pathlib import Path
 
 import numpy as np
@@ -73,8 +74,6 @@ def test_tensors_pass_through_the_mounted_socket(instance):
 
 
 def test_host_and_container_share_one_clock(instance):
-    import time
-
     with RuntimeClient(instance.address, instance=instance) as client:
         before_ns = time.monotonic_ns()
         with client.run(max_iterations=20) as stream:

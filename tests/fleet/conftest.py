@@ -40,7 +40,10 @@ def state() -> Iterator[StateFolder]:
 
 @pytest.fixture
 def assets(tmp_path: Path) -> Path:
-    root = tmp_path / "assets"
+    return make_assets(tmp_path / "assets")
+
+
+def make_assets(root: Path) -> Path:
     shutil.copytree(FAKE, root / "runtimes")
     shutil.copytree(assets_root() / "protos", root / "protos")
     (root / "docker" / "requirements").mkdir(parents=True)
@@ -76,6 +79,32 @@ def instance(start: Callable[[str], ProcessInstance]) -> ProcessInstance:
 
 
 @pytest.fixture
-def client(instance: ProcessInstance) -> Iterator[RuntimeClient]:
+def mortal(instance: ProcessInstance) -> Iterator[RuntimeClient]:
+    """A client of a runtime of its own, that it may kill."""
     with RuntimeClient(instance.address, instance=instance) as connected:
+        yield connected
+
+
+@pytest.fixture(scope="session")
+def standing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ProcessInstance]:
+    """One runtime for all who leave it alive."""
+    root = Path(tempfile.mkdtemp(prefix="gb-"))
+    launcher = VenvLauncher(
+        LaunchSettings(
+            state=StateFolder.at(root),
+            assets=make_assets(tmp_path_factory.mktemp("standing") / "assets"),
+            environments={"fake": Path(sys.executable)},
+        )
+    )
+    launcher.build(fake_spec(), "cpu", Silence())
+    with launcher.start(fake_spec(), "cpu") as started:
+        wait_ready(started, deadline_s=30)
+        yield started
+    shutil.rmtree(root)
+
+
+@pytest.fixture
+def client(standing: ProcessInstance) -> Iterator[RuntimeClient]:
+    with RuntimeClient(standing.address, instance=standing) as connected:
+        connected.load(model="tiny", batch_size=2, mode="plain", threads=1)
         yield connected

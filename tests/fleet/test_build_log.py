@@ -27,6 +27,22 @@ def test_after_a_traceback_its_last_line_says_why():
     assert failing_line(lines) == "OSError: no space left"
 
 
+def test_without_pip_the_failing_steps_last_line_says_why():
+    lines = [
+        "#8 9.0 Successfully installed",
+        "#9 1.0 ImportError: grpc",
+        "#9 1.1 ",
+        "#9 ERROR: process",
+        "failed",
+    ]
+    assert failing_line(lines) == "ImportError: grpc"
+
+
+def test_a_step_that_said_nothing_leaves_the_word_to_the_builder():
+    lines = ["#8 9.0 Successfully installed", "#9 ERROR: COPY x: not found", "failed to solve"]
+    assert failing_line(lines) == "ERROR: COPY x: not found"
+
+
 def test_a_venv_log_has_no_step_numbers():
     assert (
         failing_line(["Collecting x", "ERROR: Invalid requirement: 'x=='"])

@@ -12,7 +12,7 @@ def load(client: RuntimeClient, model: str = "tiny", **more: float) -> object:
     return client.load(model=model, batch_size=2, mode="plain", threads=1, **more)
 
 
-def test_describe_and_load_return_plain_types(client, instance):
+def test_describe_and_load_return_plain_types(client):
     description = client.describe()
     assert (description.runtime, description.modes, description.physical_cores) == ("fake", ("plain",), 2)
     assert description.devices[0].memory_bytes == 7
@@ -64,18 +64,18 @@ def test_a_refusal_carries_code_and_sentence(client):
     assert caught.value.code == "INVALID_ARGUMENT"
 
 
-def test_a_death_while_loading_is_told_with_status_and_last_lines(client):
+def test_a_death_while_loading_is_told_with_status_and_last_lines(mortal):
     with pytest.raises(
         RuntimeDiedError, match=r"died during Load with exit status 137.*about to die"
     ) as caught:
-        load(client, "die")
+        load(mortal, "die")
     assert caught.value.exit_status_of_runtime == 137
     assert caught.value.log_tail[-1] == "about to die"
 
 
-def test_a_hang_while_loading_is_told_with_the_deadline(client):
+def test_a_hang_while_loading_is_told_with_the_deadline(mortal):
     with pytest.raises(RuntimeTimeoutError, match=r"did not answer Load within 0.5 s.*about to hang"):
-        load(client, "hang", deadline_s=0.5)
+        load(mortal, "hang", deadline_s=0.5)
 
 
 def test_another_schema_is_one_clear_line(start):
@@ -118,7 +118,7 @@ def test_leaving_a_run_by_an_error_cancels_it(client):
 
     with pytest.raises(KeyboardInterrupt):
         interrupted()
-    assert client.unload() is False
+    assert client.unload()
 
 
 def test_lost_end_stamps_are_an_error(client):
@@ -129,18 +129,18 @@ def test_lost_end_stamps_are_an_error(client):
             stream.stop()
 
 
-def test_a_death_while_running_reaches_who_waits(client):
-    load(client, "die-running")
+def test_a_death_while_running_reaches_who_waits(mortal):
+    load(mortal, "die-running")
     with (
-        client.run() as stream,
+        mortal.run() as stream,
         pytest.raises(RuntimeDiedError, match="died during Run with exit status 137"),
     ):
         stream.wait(30)
 
 
-def test_a_hang_while_running_reaches_who_waits_and_who_stops(client):
-    load(client, "hang-running")
-    with client.run(stall_s=0.2) as stream:
+def test_a_hang_while_running_reaches_who_waits_and_who_stops(mortal):
+    load(mortal, "hang-running")
+    with mortal.run(stall_s=0.2) as stream:
         with pytest.raises(RuntimeTimeoutError, match=r"progress of Run within 0.2 s"):
             stream.wait(0.5)
         with pytest.raises(RuntimeTimeoutError, match=r"Stop within 0.3 s"):

@@ -1,4 +1,5 @@
 import socket
+from pathlib import Path
 
 import pytest
 
@@ -7,8 +8,8 @@ from greenbench.fleet.client import RuntimeClient
 from greenbench.fleet.proxy import TcpProxy, parse_endpoint
 
 
-def test_calls_pass_through_both_ways(instance, state):
-    with TcpProxy("127.0.0.1:0", state.socket("fake")) as proxy:
+def test_calls_pass_through_both_ways(standing):
+    with TcpProxy("127.0.0.1:0", Path(standing.address.removeprefix("unix:"))) as proxy:
         assert not proxy.address.endswith(":0")
         for _ in range(2):
             with RuntimeClient(proxy.address) as client:

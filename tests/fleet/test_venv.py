@@ -11,6 +11,7 @@ import pytest
 from greenbench.core.errors import BuildError, NotBuiltError, RuntimeDiedError, RuntimeTimeoutError
 from greenbench.core.progress import Silence
 from greenbench.core.runtime import DeviceBuild, RuntimeSpec
+from greenbench.fleet.client import RuntimeClient
 from greenbench.fleet.readiness import wait_ready
 from greenbench.fleet.venv import VenvLauncher
 
@@ -77,8 +78,12 @@ def test_a_process_stops_whole_and_leaves_no_note(instance, state):
     assert not (state.run("fake") / "process.json").exists()
 
 
-def test_a_runtime_sees_no_gpu_and_no_thread_settings_of_the_shell(client, instance, monkeypatch):
-    seen = client.describe().versions
+def test_a_runtime_sees_no_gpu_and_no_thread_settings_of_the_shell(start, monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", "77")
+    instance = start("fake")
+    wait_ready(instance, deadline_s=30)
+    with RuntimeClient(instance.address) as client:
+        seen = client.describe().versions
     assert seen["visible_gpus"] == ""
     assert seen["threads"] == "unset"
 
@@ -116,8 +121,8 @@ def test_a_runtime_that_ends_at_its_start_is_told_with_its_last_lines(start):
 
 
 def test_a_runtime_that_never_serves_is_told_with_the_deadline(start):
-    with pytest.raises(RuntimeTimeoutError, match=r"did not answer its start within 2 s.*listening"):
-        wait_ready(start("mute"), deadline_s=2)
+    with pytest.raises(RuntimeTimeoutError, match=r"did not answer its start within 1 s.*listening"):
+        wait_ready(start("mute"), deadline_s=1)
 
 
 def test_the_status_of_a_killed_process_counts_from_128(instance):

@@ -3,7 +3,7 @@
 import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import psutil
@@ -57,19 +57,22 @@ def examine_host(options: Options, *, calibrate: bool) -> tuple[Check, ...]:
     state = StateFolder.at(options.state)
     state.create()
     assets = assets_root()
-    catalogue = read_catalog(assets / "runtimes" / "catalog.toml")
-    known = {"state": state, "assets": assets, "catalogue": catalogue}
+    bare = Patient(
+        state=state,
+        assets=assets,
+        catalogue=read_catalog(assets / "runtimes" / "catalog.toml"),
+        meters=None,
+        meters_error="",
+        sensor_period_s=None,
+        device=options.device,
+    )
     try:
         with meters_for(options) as meters:
             period = counter_period(meters, state.calibration, anew=calibrate)
             device = "cuda" if meters.facts.get("gpu") else "cpu"
-            return examine(
-                Patient(**known, meters=meters, meters_error="", sensor_period_s=period, device=device)
-            )
+            return examine(replace(bare, meters=meters, sensor_period_s=period, device=device))
     except ConfigurationError as err:
-        return examine(
-            Patient(**known, meters=None, meters_error=str(err), sensor_period_s=None, device=options.device)
-        )
+        return examine(replace(bare, meters_error=str(err)))
 
 
 def examine(patient: Patient) -> tuple[Check, ...]:
@@ -112,7 +115,7 @@ def _launcher(patient: Patient) -> Iterator[Check]:
             name="nvidia container toolkit",
             level=Level.FAIL,
             figure="nvidia-ctk is not on PATH",
-            remedy="install nvidia-container-toolkit, then `sudo nvidia-ctk runtime configure --runtime=docker` "
+            remedy="install it, then `sudo nvidia-ctk runtime configure --runtime=docker` "
             "and `sudo systemctl restart docker`",
         )
 
@@ -175,7 +178,7 @@ def _cpu_meter(patient: Patient) -> Iterator[Check]:
             name="cpu energy",
             level=Level.WARN,
             figure=reason,
-            remedy="energy_cpu_j stays null; --estimate-cpu fills a column of its own with a model's estimate",
+            remedy="energy_cpu_j stays null; --estimate-cpu fills a column of its own by a model",
         )
     else:
         yield Check(name="cpu energy", level=Level.OK, figure=f"scope {patient.meters.scope}")

@@ -10,6 +10,7 @@ import os
 import shutil
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -107,11 +108,11 @@ class ModelLibrary:
         """Return everything in the index, by key."""
         return {key: Entry(**value) for key, value in self._index().items()}
 
-    def _index(self) -> dict[str, dict[str, str]]:
+    def _index(self) -> dict[str, dict[str, Any]]:
         if not self._index_path.exists():
             return {}
         try:
-            index: dict[str, dict[str, str]] = json.loads(self._index_path.read_text())
+            index: dict[str, dict[str, Any]] = json.loads(self._index_path.read_text())
         except ValueError as err:
             raise ConfigurationError(
                 f"{self._index_path} is damaged; delete it and run `greenbench up`"

@@ -170,7 +170,7 @@ class _Maker:
         self.observer.step(f"making weights of {load.model} ({self.needs.weights_from})")
         with tempfile.TemporaryDirectory() as scratch:
             images = Path(scratch) / f"calibration-{load.model}.npz"
-            np.savez(images, **batch(load.model, GOLDEN_ROWS, load.sequence_length))
+            np.savez(images, allow_pickle=False, **batch(load.model, GOLDEN_ROWS, load.sequence_length))
             with self._inbox(images) as calibration, self._inbox(origin.file) as weights_file:
                 made = self.running.client.prepare(
                     model=load.model,

@@ -1,7 +1,9 @@
 """`greenbench serve`: one runtime, loaded, in the foreground."""
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 from greenbench.bench.context import Context
 from greenbench.bench.inputs import batch
@@ -11,7 +13,7 @@ from greenbench.core.errors import ConfigurationError
 from greenbench.core.suite import Suite
 from greenbench.fleet.launcher import died
 from greenbench.fleet.lease import StateLease
-from greenbench.fleet.proxy import open_proxy
+from greenbench.fleet.proxy import TcpProxy
 
 
 def serve_runtime(
@@ -42,7 +44,7 @@ def serve_runtime(
     with (
         StateLease(context.state, purpose=f"greenbench serve {runtime}"),
         context.house.running(runtime) as running,
-        open_proxy(address, running.instance.address) as served,
+        _door(address, running.instance.address) as served,
     ):
         context.house.load(running, cell)
         load = cell.workload
@@ -53,3 +55,23 @@ def serve_runtime(
             state = running.instance.exit_state()
             if state is not None:
                 raise died(running.instance, state, during="serving")
+
+
+@contextmanager
+def _door(address: str | None, inner: str) -> Iterator[str]:
+    """Open the address that clients were promised onto a runtime's own socket; yields where that is."""
+    target = Path(inner.removeprefix("unix:"))
+    if address is None:
+        yield inner
+    elif address.startswith("unix:"):
+        path = Path(address.removeprefix("unix:")).absolute()
+        if path.exists() or path.is_symlink():
+            raise ConfigurationError(f"--address {address}: {path} is already there; name another path")
+        path.symlink_to(target)
+        try:
+            yield f"unix:{path}"
+        finally:
+            path.unlink(missing_ok=True)
+    else:
+        with TcpProxy(address, target) as proxy:
+            yield proxy.address

@@ -4,6 +4,8 @@ import re
 from collections.abc import Sequence
 
 _PREFIX = re.compile(r"^(#\d+ )?(\d+\.\d+ )?")
+_SAID = re.compile(r"^#\d+ \d+\.\d+ .*\S")
+_FAILED_STEP = re.compile(r"^(#\d+ )ERROR")
 _NO_BASE = re.compile(
     r"failed to resolve source metadata|pull access denied|failed to do request|failed to authorize"
     r"|manifest unknown|: not found$"
@@ -17,17 +19,20 @@ def plain_line(line: str) -> str:
 
 
 def failing_line(lines: Sequence[str]) -> str:
-    """Return the line that says why a build failed: pip's own last ``ERROR:`` line, else the builder's.
+    """Return the line that says why a build failed.
+
+    That is pip's last ``ERROR:`` line, else the last that the failing step said, else the builder's own.
 
     Args:
         lines: The whole log.
     """
-    stamped = [line for line in lines if (match := _PREFIX.match(line)) and match[2]]
+    step = next((match[1] for line in lines if (match := _FAILED_STEP.match(line))), "")
+    said = [line for line in lines if _SAID.match(line) and line.startswith(step)]
     spoken = [line for line in lines if line.strip()] or ["no output"]
-    errors = _errors(stamped) or _errors(lines) or spoken
+    errors = _errors(said) or said or _errors(lines) or spoken
     # Before a traceback pip says no more than that there is one: its last line tells what.
     if errors[-1] == "ERROR: Exception:":
-        errors = stamped or spoken
+        errors = said or spoken
     return _shortened(plain_line(errors[-1]))
 
 

@@ -48,7 +48,8 @@ class RuntimeClient:
 
     def __enter__(self) -> Self:
         self._channel = open_channel(self._address)
-        self._stub = benchmark_pb2_grpc.BenchmarkStub(self._channel)  # type: ignore[no-untyped-call]
+        stub: Any = benchmark_pb2_grpc.BenchmarkStub  # generated, without annotations
+        self._stub = stub(self._channel)
         return self
 
     def __exit__(

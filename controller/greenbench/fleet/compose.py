@@ -99,7 +99,7 @@ class DockerLauncher:
         return ContainerInstance(container, address=self._state.address(runtime.name), build=build)
 
     def down(self, *, images: bool) -> tuple[str, ...]:
-        """Remove this state folder's containers and, if asked, the images built from it and superseded ones."""
+        """Remove this state folder's containers and, if asked, its images and superseded ones."""
         said: list[str] = []
         for container in self._containers():
             container.remove(force=True)

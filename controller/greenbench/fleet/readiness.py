@@ -9,7 +9,7 @@ from greenbench.fleet.channel import CallErrors, open_channel
 from greenbench.fleet.launcher import Instance, died
 
 READY_DEADLINE_S = 120.0
-_POLL_S = 0.02
+_POLL_S = 0.05
 _ASK_S = 2.0
 
 

@@ -55,6 +55,7 @@ class RunStream:
         self._begun = threading.Event()
         self._over = threading.Event()
         self._heard_s = time.monotonic()
+        self._left = False
         self._thread = threading.Thread(target=self._collect, name="greenbench-run", daemon=True)
         self.error: FleetError | None = None
 
@@ -66,6 +67,7 @@ class RunStream:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._left = True
         self._call.cancel()
         self._thread.join()
 
@@ -149,7 +151,9 @@ class RunStream:
             for event in self._call:
                 self._hear(event)
         except grpc.RpcError as error:
-            self.error = self._errors.translate(error, call="Run", deadline_s=None)
+            # What the host cancelled itself is no failure, and nobody waits for its reason.
+            if not self._left:
+                self.error = self._errors.translate(error, call="Run", deadline_s=None)
         finally:
             self._over.set()
             self._begun.set()

@@ -35,7 +35,7 @@ class PyTorchModel:
             self.synchronize()
 
     def _staged(self, value: Array) -> Tensor:
-        tensor = torch.tensor(value)  # copies: what arrives is read-only
+        tensor = torch.from_numpy(value.copy(order="C"))  # what arrives is read-only
         tensor = tensor.to(self._dtype) if tensor.is_floating_point() else tensor
         if not self._on_host:
             return tensor.to(self._device)

@@ -36,7 +36,7 @@ class TorchConverter:
 
         Raises:
             UnknownModelError: `model` is not known.
-            InvalidRequestError: Weights that don't fit, or an opset the exporter does not write.
+            InvalidRequestError: Weights that don't fit, or an opset that the exporter does not write.
         """
         specs = input_specs(model, _EXAMPLE_BATCH, sequence_length)
         torch.set_num_threads(threads)
@@ -45,10 +45,13 @@ class TorchConverter:
         example = tuple(torch.ones(spec.shape, dtype=kinds[spec.datatype]) for spec in specs)
         with _quiet():
             program = _export(network, example, [spec.name for spec in specs], opset)
+        written = program.model.opset_imports[""]
+        if opset and written != opset:  # the exporter gives way without a word
+            text = f"opset {opset} is not written by this exporter, which took {written}; ask for that, or 0"
+            raise InvalidRequestError(text)
         _describe(program, parameters(network))
         path = outbox / f"{model}.onnx"
         program.save(path, external_data=False)
-        written = program.model.opset_imports[""]
         return ConvertedModel(path=path, opset=written, exporter=f"torch.onnx {torch.__version__} (dynamo)")
 
 

@@ -30,7 +30,9 @@ def set_precision(precision: str, device: str) -> None:
         raise UnsupportedError(f"precision {precision} is not on the CPU; use {' or '.join(_CPU_PRECISIONS)}")
     kind = "tf32" if precision == "tf32" else "ieee"
     torch.backends.cuda.matmul.fp32_precision = kind
-    torch.backends.cudnn.conv.fp32_precision = kind
+    # Of cuDNN's two switches this is the one that torch.export and torch.compile can still read afterwards:
+    # they refuse to go on where its operators were set one by one.
+    torch.backends.cudnn.allow_tf32 = precision == "tf32"
     torch.backends.mkldnn.matmul.fp32_precision = "ieee"
     torch.backends.mkldnn.conv.fp32_precision = "ieee"
     torch.backends.cudnn.benchmark = True
@@ -52,7 +54,7 @@ def flags(device: str) -> dict[str, str]:
     matmul, cudnn = torch.backends.cuda.matmul, torch.backends.cudnn
     return common | {
         "cuda.matmul.tf32": matmul.fp32_precision,
-        "cudnn.conv.tf32": cudnn.conv.fp32_precision,
+        "cudnn.conv.tf32": str(cudnn.allow_tf32),
         "cuda.matmul.fp16_reduced_precision_reduction": str(matmul.allow_fp16_reduced_precision_reduction),
         "cudnn.benchmark": str(cudnn.benchmark),
         "cudnn.deterministic": str(cudnn.deterministic),

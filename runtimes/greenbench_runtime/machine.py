@@ -1,0 +1,32 @@
+"""What a runtime can say of the machine it runs on."""
+
+import os
+from pathlib import Path
+
+_CPUINFO = Path("/proc/cpuinfo")
+
+
+def physical_cores(cpuinfo: str | None = None, allowed: frozenset[int] | None = None) -> int:
+    """Return how many physical cores this process may use.
+
+    Where the kernel names no core ids (ARM, which has one thread a core), it is the number of CPUs.
+
+    Args:
+        cpuinfo: Text of ``/proc/cpuinfo``; read where None.
+        allowed: CPUs that the process may use; asked of the kernel where None.
+    """
+    usable = os.sched_getaffinity(0) if allowed is None else allowed
+    text = _CPUINFO.read_text(encoding="utf-8", errors="replace") if cpuinfo is None else cpuinfo
+    cores = {
+        core for cpu, core in map(_cpu_and_core, text.split("\n\n")) if cpu in usable and core is not None
+    }
+    return len(cores) or len(usable)
+
+
+def _cpu_and_core(block: str) -> tuple[int | None, tuple[str, str] | None]:
+    facts = {
+        key.strip(): value.strip() for key, _, value in (line.partition(":") for line in block.splitlines())
+    }
+    cpu = facts.get("processor", "")
+    core = (facts.get("physical id", "0"), facts["core id"]) if "core id" in facts else None
+    return (int(cpu) if cpu.isdigit() else None), core

@@ -1,0 +1,114 @@
+"""Runs one step with an engine in the framework's own Python: ``python drive.py STEP ENGINE ARGUMENTS.json``.
+
+The answer is one JSON object on the last line of stdout; arrays go to ``.npy`` and ``.npz`` files.
+"""
+
+import importlib
+import json
+import re
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from greenbench_runtime.engine import EngineError, LoadOrder
+
+
+def prepare(engine, given):
+    inputs = dict(np.load(given["calibration"]))
+    file = Path(given["weights_file"]) if given.get("weights_file") else None
+    made = engine.weights_maker().prepare(
+        model=given["model"], seed=given.get("seed"), weights_file=file, calibration=inputs,
+        outbox=Path(given["outbox"]), threads=given.get("threads", 2),
+    )  # fmt: skip
+    return {"path": str(made.path), "parameters": made.parameters}
+
+
+def convert(engine, given):
+    made = engine.converter().convert(
+        model=given["model"], weights_file=Path(given["weights_file"]), opset=given.get("opset", 0),
+        sequence_length=given["sequence_length"], outbox=Path(given["outbox"]), threads=2,
+    )  # fmt: skip
+    return {"path": str(made.path), "opset": made.opset, "exporter": made.exporter}
+
+
+def infer(engine, given):
+    paths = {name: Path(given[name]) for name in ("weights_file", "model_file") if name in given}
+    model = engine.engine().load(LoadOrder(**given["order"], **paths))
+    inputs = dict(np.load(given["inputs"]))
+    for value in inputs.values():
+        value.flags.writeable = False  # as bytes from the wire are
+    model.stage(inputs)
+    kept = model.infer()
+    model.synchronize()
+    first = model.fetch(kept)["output"].copy()
+    model.stage({name: np.flip(value, axis=0) for name, value in inputs.items()})
+    flipped = model.fetch(model.infer())["output"]
+    np.savez(given["outputs"], output=first, flipped=flipped, kept=model.fetch(kept)["output"])
+    facts = model.facts
+    return {
+        "parameters": facts.parameters, "flags": dict(facts.flags), "dtypes": dict(facts.dtypes),
+        "nodes": dict(facts.nodes_per_provider), "outputs": [list(spec.shape) for spec in facts.outputs],
+    }  # fmt: skip
+
+
+def facts(engine, given):
+    found = engine.engine().facts()
+    return {"modes": found.modes, "models": found.models, "versions": dict(found.versions)}
+
+
+def rename(engine, given):
+    """Write a canonical file in a published naming, or with one tensor changed."""
+    from safetensors.torch import load_file, save_file  # noqa: PLC0415 - not in every runtime
+
+    tensors = load_file(given["weights_file"])
+    if given["as"] == "timm":
+        tensors = {_timm(name): value for name, value in tensors.items()}
+    elif given["as"] == "hub_bert":
+        import torch  # noqa: PLC0415 - not in every runtime
+
+        old = {"weight": "gamma", "bias": "beta"}
+        tensors = {
+            "bert." + (f"{n.rpartition('.')[0]}.{old[n.rpartition('.')[2]]}" if "LayerNorm" in n else n): v
+            for n, v in tensors.items()
+        }
+        tensors |= {"cls.predictions.bias": torch.zeros(30522), "bert.pooler.dense.bias": torch.zeros(768)}
+    else:
+        name, change = given["tensor"], given["as"]
+        if change == "perturbed":
+            tensors[name].view(-1)[0] += 1.0
+        elif change == "missing":
+            del tensors[name]
+        elif change == "misshapen":
+            tensors[name] = tensors[name][:-1].contiguous()
+    save_file(tensors, given["to"])
+    return {}
+
+
+def _timm(name):
+    for mine, theirs in (
+        ("features.0.0", "conv_stem"), ("features.0.1", "bn1"), ("features.18.0", "conv_head"),
+        ("features.18.1", "bn2"), ("classifier.1", "classifier"),
+    ):  # fmt: skip
+        if name.startswith(mine + "."):
+            return theirs + name.removeprefix(mine)
+    places = [(0, 0)] + [(s, b) for s, n in enumerate((2, 3, 4, 3, 3, 1), start=1) for b in range(n)]
+    match = re.fullmatch(r"features\.(\d+)\.conv\.(.+)\.(\w+)", name)
+    stage, block = places[int(match[1]) - 1]
+    first = {"0.0": "conv_dw", "0.1": "bn1", "1": "conv_pw", "2": "bn2"}
+    later = {"0.0": "conv_pw", "0.1": "bn1", "1.0": "conv_dw", "1.1": "bn2", "2": "conv_pwl", "3": "bn3"}
+    return f"blocks.{stage}.{block}.{(first if stage == 0 else later)[match[2]]}.{match[3]}"
+
+
+def main():
+    step, name, given = sys.argv[1], sys.argv[2], json.loads(Path(sys.argv[3]).read_text())
+    engine = importlib.import_module(f"greenbench_runtime.engines.{name}")
+    try:
+        answer = globals()[step](engine, given)
+    except EngineError as err:
+        answer = {"error": type(err).__name__, "text": str(err)}
+    print(json.dumps(answer | {"torch_imported": "torch" in sys.modules}))  # noqa: T201 - this program's answer
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,40 @@
+from pathlib import Path
+
+import pytest
+
+from greenbench_runtime.folders import MissingFileError, ModelsFolder
+from greenbench_runtime.machine import physical_cores
+
+
+def cpu(number: int, core: str = "") -> str:
+    return f"processor\t: {number}\nmodel name\t: x\n{core}"
+
+
+def ids(package: int, core: int) -> str:
+    return f"physical id\t: {package}\ncore id\t\t: {core}\n"
+
+
+def test_threads_of_one_core_count_once():
+    text = "\n".join(cpu(n, ids(package=n // 4, core=n % 2)) for n in range(8))
+    assert physical_cores(text, frozenset(range(8))) == 4
+
+
+def test_only_cores_that_may_be_used_count():
+    text = "\n".join(cpu(n, ids(package=0, core=n % 4)) for n in range(8))
+    assert physical_cores(text, frozenset({0, 4, 1})) == 2
+
+
+def test_where_no_core_is_named_each_cpu_is_one():
+    assert physical_cores("\n".join(cpu(n) + "\n" for n in range(4)), frozenset(range(4))) == 4
+
+
+def test_a_link_inside_the_models_folder_is_followed(tmp_path: Path):
+    (tmp_path / "real").write_text("x")
+    (tmp_path / "link").symlink_to("real")
+    assert ModelsFolder(tmp_path).file("link", key="weights_file") == (tmp_path / "real").resolve()
+
+
+def test_a_link_to_nothing_is_missing(tmp_path: Path):
+    (tmp_path / "link").symlink_to("nothing")
+    with pytest.raises(MissingFileError):
+        ModelsFolder(tmp_path).file("link", key="weights_file")
