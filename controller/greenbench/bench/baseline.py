@@ -8,8 +8,8 @@ from greenbench.core.reading import Domain
 from greenbench.core.trial import Baseline
 from greenbench.core.units import seconds_from_ns
 from greenbench.energy.meter import MeterSet
+from greenbench.energy.power import mean_power
 from greenbench.energy.recorder import Recorder
-from greenbench.energy.window import mean_power
 
 SETTLE_CAP_S = 30.0
 
@@ -58,7 +58,15 @@ def measure_baseline(
             sleep=sleep,
         )
         found = tuple(
-            _baseline(recorder, meters, domain, kind=kind, load_id=load_id, asked=asked)
+            _baseline(
+                recorder,
+                meters,
+                domain,
+                kind=kind,
+                load_id=load_id,
+                asked=asked,
+                sensor_period_s=sensor_period_s,
+            )
             for domain in meters.domains
         )
         waited_s = seconds_from_ns(clock() - first_ns)
@@ -71,9 +79,23 @@ def _nothing() -> None:
 
 
 def _baseline(
-    recorder: Recorder, meters: MeterSet, domain: Domain, *, kind: str, load_id: str | None, asked: Asked
+    recorder: Recorder,
+    meters: MeterSet,
+    domain: Domain,
+    *,
+    kind: str,
+    load_id: str | None,
+    asked: Asked,
+    sensor_period_s: float,
 ) -> Baseline:
-    mean = mean_power(recorder.record(), meters, domain, begin_ns=asked.begin_ns, end_ns=asked.end_ns)
+    mean = mean_power(
+        recorder.record(),
+        meters,
+        domain,
+        begin_ns=asked.begin_ns,
+        end_ns=asked.end_ns,
+        sensor_period_s=sensor_period_s,
+    )
     return Baseline(
         kind=kind,
         load_id=load_id,

@@ -147,7 +147,9 @@ def meters_for(options: Options) -> Iterator[MeterSet]:
                 raise ConfigurationError(
                     f"--device cuda: {err}; use --device cpu, or see `greenbench doctor`"
                 ) from err
-            meters = open_meters(device="cpu", gpu=options.gpu, cpu_meter=options.cpu_meter)
+            meters = open_meters(
+                device="cpu", gpu=options.gpu, cpu_meter=options.cpu_meter, no_gpu=str(err)
+            )
     else:
         meters = open_meters(device="cpu", gpu=options.gpu, cpu_meter=options.cpu_meter)
     with meters:

@@ -159,9 +159,7 @@ def _row(
     filled = _with_energy(filled, window, instruments)
     filled = _net_of_loaded(filled, measured.baselines)
     if estimate_cpu and window.cpu_s is not None:
-        filled = replace(
-            filled, energy_cpu_estimated_j=estimate_cpu_j(window.cpu_s, window.duration_s).energy_j
-        )
+        filled = replace(filled, energy_cpu_estimated_j=estimate_cpu_j(window.cpu_s).energy_j)
     return filled
 
 

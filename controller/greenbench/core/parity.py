@@ -31,7 +31,8 @@ class Parity:
         verdict = "agree with" if self.passed else "differ from"
         return (
             f"outputs {verdict} the reference: relative error {self.relative_error:.2g} "
-            f"(limit {self.limit:.0e}), cosine {self.cosine:.6f}, top-1 agreement {self.top1_agreement:.0%} over {self.rows} samples"
+            f"(limit {self.limit:.0e}), cosine {self.cosine:.6f}, "
+            f"top-1 agreement {self.top1_agreement:.0%} over {self.rows} samples"
         )
 
     @property

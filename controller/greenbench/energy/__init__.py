@@ -1,0 +1,1 @@
+"""From sensors to readings and windows. Does not know what is running."""

@@ -1,0 +1,156 @@
+"""CPU seconds and memory of one runtime, read from outside: its cgroup, v1 or v2, or its process tree."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+from greenbench.core.errors import MeterError
+from greenbench.core.units import seconds_from_ns
+from greenbench.energy.sensor import CallSensor, Sensor
+
+POLL_S = 0.1
+CPU_STREAM, MEMORY_STREAM = "runtime:cpu", "runtime:memory"
+_MICROSECONDS = 1_000_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CgroupFiles:
+    """Where one cgroup keeps its figures.
+
+    Attributes:
+        version: 1 or 2.
+        cpu: ``cpuacct.usage`` (nanoseconds) or ``cpu.stat`` (``usage_usec``).
+        memory: Peak where the kernel keeps one, else current use.
+    """
+
+    version: int
+    cpu: Path
+    memory: Path
+
+
+def find_cgroup(pid: int, *, proc: Path = Path("/proc"), root: Path = Path("/sys/fs/cgroup")) -> CgroupFiles:
+    """Find the cgroup of a process.
+
+    Args:
+        pid: The runtime's main process, by the host's numbering.
+        proc: The kernel's process table.
+        root: Where cgroup file systems are mounted.
+
+    Raises:
+        MeterError: The process is gone, or its cgroup cannot be seen from here.
+    """
+    try:
+        lines = (proc / str(pid) / "cgroup").read_text().splitlines()
+    except OSError as err:
+        raise MeterError(f"the cgroup of process {pid} cannot be read: {err.strerror}") from err
+    paths = {controller: path for line in lines for controller, path in _controllers(line)}
+    files = _version_1(root, paths) if "cpuacct" in paths else _version_2(root, paths.get("", "/"))
+    for path in (files.cpu, files.memory):
+        if not path.exists():
+            raise MeterError(f"process {pid} has no {path}")
+    return files
+
+
+def _controllers(line: str) -> list[tuple[str, str]]:
+    _, controllers, path = line.split(":", 2)
+    return [(controller, path) for controller in controllers.split(",")]
+
+
+def _version_1(root: Path, paths: dict[str, str]) -> CgroupFiles:
+    return CgroupFiles(
+        version=1,
+        cpu=_inside(root / "cpuacct", paths["cpuacct"]) / "cpuacct.usage",
+        memory=_inside(root / "memory", paths.get("memory", "/")) / "memory.max_usage_in_bytes",
+    )
+
+
+def _version_2(root: Path, path: str) -> CgroupFiles:
+    folder = _inside(root, path)
+    peak = folder / "memory.peak"  # since Linux 5.19
+    return CgroupFiles(
+        version=2, cpu=folder / "cpu.stat", memory=peak if peak.exists() else folder / "memory.current"
+    )
+
+
+def _inside(mount: Path, path: str) -> Path:
+    return mount / path.lstrip("/")
+
+
+def cgroup_sensors(
+    pid: int, *, proc: Path = Path("/proc"), root: Path = Path("/sys/fs/cgroup")
+) -> tuple[Sensor, ...]:
+    """Return sensors of the cgroup that a containerised process lives in.
+
+    Args:
+        pid: The container's main process, by the host's numbering.
+        proc: The kernel's process table.
+        root: Where cgroup file systems are mounted.
+
+    Raises:
+        MeterError: The process is gone, or its cgroup cannot be seen from here.
+    """
+    files = find_cgroup(pid, proc=proc, root=root)
+    seconds = _usage_v1 if files.version == 1 else _usage_v2
+    return _pair(lambda: seconds(files.cpu), lambda: float(files.memory.read_text()))
+
+
+def _usage_v1(path: Path) -> float:
+    return seconds_from_ns(int(path.read_text()))
+
+
+def _usage_v2(path: Path) -> float:
+    for line in path.read_text().splitlines():
+        name, _, value = line.partition(" ")
+        if name == "usage_usec":
+            return int(value) / _MICROSECONDS
+    raise MeterError(f"{path} has no usage_usec")
+
+
+def process_tree_sensors(pid: int) -> tuple[Sensor, ...]:
+    """Return sensors of a process and everything below it (the ``venv`` launcher has no cgroup of its own).
+
+    CPU seconds count children that ended and were waited for; memory is the sum of resident sets.
+
+    Args:
+        pid: The main process.
+    """
+    process = psutil.Process(pid)
+    return _pair(lambda: _tree_cpu_s(process), lambda: _tree_memory_b(process))
+
+
+def _tree(process: psutil.Process) -> list[psutil.Process]:
+    return [process, *process.children(recursive=True)]
+
+
+def _tree_cpu_s(process: psutil.Process) -> float:
+    return sum(sum(one.cpu_times()[:4]) for one in _alive(process))
+
+
+def _tree_memory_b(process: psutil.Process) -> float:
+    return float(sum(one.memory_info().rss for one in _alive(process)))
+
+
+def _alive(process: psutil.Process) -> list[psutil.Process]:
+    try:
+        return [one for one in _tree(process) if one.is_running()]
+    except psutil.Error as err:
+        raise MeterError(f"process {process.pid} is gone") from err
+
+
+def _pair(cpu: Callable[[], float], memory: Callable[[], float]) -> tuple[Sensor, ...]:
+    return (
+        CallSensor(stream=CPU_STREAM, unit="s", period_s=POLL_S, call=_guarded(cpu)),
+        CallSensor(stream=MEMORY_STREAM, unit="B", period_s=POLL_S, call=_guarded(memory)),
+    )
+
+
+def _guarded(call: Callable[[], float]) -> Callable[[], float]:
+    def read() -> float:
+        try:
+            return call()
+        except (psutil.Error, OSError, ValueError) as err:
+            raise MeterError(f"the runtime's CPU and memory cannot be read: {err}") from err
+
+    return read

@@ -1,0 +1,112 @@
+"""The instants at which a sensor's counter changed, fitted to the sensor's regular grid.
+
+A read says that the value was there just before the call began; the change happened after the call
+before it had begun. Each change is so known as an interval. The sensor keeps a regular period, so
+the intervals of neighbouring changes, moved onto each other by whole periods, overlap where the
+change really was.
+
+A change that fell into a slow read is passed over for the next one: the sensor itself was late there
+(on the recorded H100 trace such a change held 3.5 J more than its place on the grid explains).
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from greenbench.core.reading import Series
+from greenbench.core.units import ns_from_seconds, seconds_from_ns
+
+LOOSE = 1.5
+"""A change whose interval is this many times the median of its neighbours' fell into a slow read."""
+
+NEIGHBOURS_PERIODS = 8
+"""Changes this many periods on either side of an edge fix the grid there."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Changes:
+    """Every observed change of a counter.
+
+    Attributes:
+        after_ns: int64 [n], begin of the last read that showed the old value.
+        by_ns: int64 [n], begin of the first read that showed the new value.
+        value: float64 [n], the new value.
+    """
+
+    after_ns: NDArray[np.int64]
+    by_ns: NDArray[np.int64]
+    value: NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Edge:
+    """One edge of a window.
+
+    Attributes:
+        t_ns: The instant of the change, fitted, nanoseconds.
+        value: The counter after it.
+        uncertainty_s: Half the width of what the fit leaves open, seconds.
+    """
+
+    t_ns: int
+    value: float
+    uncertainty_s: float
+
+
+def changes_of(series: Series) -> Changes:
+    """Return every change that a record of a counter shows."""
+    at = np.nonzero(np.diff(series.value))[0] + 1
+    return Changes(after_ns=series.t_before_ns[at - 1], by_ns=series.t_before_ns[at], value=series.value[at])
+
+
+def first_edge_after(changes: Changes, instant_ns: int, period_s: float) -> Edge | None:
+    """Return the counter's first change after an instant, fitted to the grid of its neighbours.
+
+    Args:
+        changes: Observed around the instant.
+        instant_ns: The asked edge.
+        period_s: The sensor's period, calibrated; 0 leaves the change where it was observed.
+
+    Returns:
+        The edge; None where the record shows no change closely enough after it.
+    """
+    period_ns = ns_from_seconds(period_s)
+    index = _tight_change_after(changes, instant_ns, period_ns)
+    if index is None:
+        return None
+    if not period_s:
+        low, high = int(changes.after_ns[index] - changes.by_ns[index]), 0
+    else:
+        low, high = _phase(changes, index, period_ns)
+    return Edge(
+        t_ns=int(changes.by_ns[index]) + (low + high) // 2,
+        value=float(changes.value[index]),
+        uncertainty_s=seconds_from_ns(high - low) / 2,
+    )
+
+
+def _tight_change_after(changes: Changes, instant_ns: int, period_ns: int) -> int | None:
+    first = int(np.searchsorted(changes.by_ns, instant_ns, side="right"))
+    reach = instant_ns + NEIGHBOURS_PERIODS * period_ns if period_ns else np.iinfo(np.int64).max
+    widths = changes.by_ns - changes.after_ns
+    near = np.abs(changes.by_ns - instant_ns) <= NEIGHBOURS_PERIODS * period_ns
+    limit = LOOSE * float(np.median(widths[near])) if near.any() else np.inf
+    for index in range(first, len(widths)):
+        if changes.by_ns[index] > reach:
+            return None
+        if widths[index] <= limit:
+            return index
+    return None
+
+
+def _phase(changes: Changes, index: int, period_ns: int) -> tuple[int, int]:
+    """Return the bounds, relative to change `index`'s `by_ns`, between which its true instant lies."""
+    origin = changes.by_ns[index]
+    near = np.abs(changes.by_ns - origin) <= NEIGHBOURS_PERIODS * period_ns
+    # Only changes seen between two close reads tell the phase; a gap between dense stretches tells nothing.
+    near &= changes.by_ns - changes.after_ns <= period_ns
+    steps = np.round((changes.by_ns[near] - origin) / period_ns) * period_ns
+    low = (changes.after_ns[near] - origin - steps).max(initial=changes.after_ns[index] - origin)
+    high = (changes.by_ns[near] - origin - steps).min(initial=0)
+    return int(min(low, high)), int(max(low, high))

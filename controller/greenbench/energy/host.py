@@ -1,0 +1,33 @@
+"""The host's own load: what others take of the CPU while a window runs."""
+
+import os
+from pathlib import Path
+
+from greenbench.core.errors import MeterError
+from greenbench.energy.sensor import CallSensor
+
+POLL_S = 0.1
+_IDLE, _IOWAIT, _STEAL = 3, 4, 7
+
+
+def host_sensors(stat: Path = Path("/proc/stat")) -> tuple[CallSensor, ...]:
+    """Return sensors of the whole host's busy and stolen CPU seconds; none where /proc has no stat.
+
+    Args:
+        stat: The kernel's table, another file in tests.
+    """
+    if not stat.exists():
+        return ()
+    return (
+        CallSensor(stream="host:busy", unit="s", period_s=POLL_S, call=lambda: _seconds(stat, busy=True)),
+        CallSensor(stream="host:steal", unit="s", period_s=POLL_S, call=lambda: _seconds(stat, busy=False)),
+    )
+
+
+def _seconds(stat: Path, *, busy: bool) -> float:
+    with stat.open() as file:
+        fields = [int(field) for field in file.readline().split()[1:9]]
+    if len(fields) <= _STEAL:
+        raise MeterError(f"{stat} has {len(fields)} CPU columns, 8 are needed")
+    ticks = sum(fields) - fields[_IDLE] - fields[_IOWAIT] - fields[_STEAL] if busy else fields[_STEAL]
+    return ticks / os.sysconf("SC_CLK_TCK")

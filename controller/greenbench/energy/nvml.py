@@ -1,0 +1,238 @@
+"""NVIDIA GPUs by NVML: the only module that knows the library.
+
+GPUs are identified by UUID everywhere: CUDA and NVML number them differently.
+"""
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import psutil
+import pynvml
+
+from greenbench.core.errors import ConfigurationError, MeterError, SensorAbsentError
+from greenbench.core.reading import Domain
+from greenbench.core.trial import Absent
+from greenbench.core.units import hertz_from_megahertz, joules_from_millijoules, watts_from_milliwatts
+from greenbench.energy.sensor import CallSensor, Sensor
+
+COUNTER_PERIOD_S = 0.1
+POWER_POLL_S = 0.1
+SLOW_POLL_S = 0.5
+
+FIELD_POWER_INSTANT = 186
+THROTTLE_BITS = 0x08 | 0x20 | 0x40 | 0x80
+"""HW slowdown, SW thermal slowdown, HW thermal slowdown, HW power brake."""
+POWER_CAP_BIT = 0x04
+_MODULE_NAMES = ("GH200", "GB200", "GB300")
+
+
+class NvmlLibrary(Protocol):
+    """The functions of ``pynvml`` that are used, by their own names; tests hand in a simulated one."""
+
+    def nvmlInit(self) -> None: ...  # noqa: N802, D102 - NVML's own names
+    def nvmlShutdown(self) -> None: ...  # noqa: N802, D102
+    def nvmlDeviceGetCount(self) -> int: ...  # noqa: N802, D102
+    def nvmlDeviceGetHandleByIndex(self, index: int) -> Any: ...  # noqa: N802, D102
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gpu:
+    """One opened GPU.
+
+    Attributes:
+        sensors: Counter, instant power, utilisation, temperature, clock, throttling, memory, processes.
+        domains: GPU energy, where the board has a counter.
+        absent: What it lacks, with the reason.
+        facts: ``uuid``, ``name``, ``driver``, ``architecture``, ``index``, limits, ``mig``.
+        covers_module: Whether its counter covers the CPU of the same module too.
+        close: Lets the library go.
+    """
+
+    sensors: tuple[Sensor, ...]
+    domains: Mapping[Domain, tuple[str, ...]]
+    absent: tuple[Absent, ...]
+    facts: Mapping[str, Any]
+    covers_module: bool
+    close: Callable[[], None] = field(repr=False)
+
+
+def load_nvml() -> NvmlLibrary:
+    """Return the library as NVIDIA's bindings give it."""
+    library: NvmlLibrary = pynvml
+    return library
+
+
+def open_gpu(library: Any, gpu: str | int, *, own_pids: Callable[[], set[int]] | None = None) -> Gpu:
+    """Open one GPU.
+
+    Args:
+        library: NVML.
+        gpu: Index by NVML's numbering, or UUID.
+        own_pids: Returns the processes that are ours; all descendants of this one and all in containers
+            that greenbench started are found by it. None counts this process's descendants.
+
+    Raises:
+        SensorAbsentError: No library, no driver, no permission or no GPU.
+        ConfigurationError: There is no such GPU; names those there are.
+    """
+    try:
+        library.nvmlInit()
+    except pynvml.NVMLError as err:
+        raise SensorAbsentError(_reason(err)) from err
+    handle, index = _find(library, gpu)
+    facts = _facts(library, handle, index)
+    sensors, absent = _sensors(library, handle, own_pids or _descendants)
+    has_counter = any(sensor.stream == "counter" for sensor in sensors)
+    return Gpu(
+        sensors=sensors,
+        domains={Domain.GPU: ("counter",)} if has_counter else {},
+        absent=absent,
+        facts=facts,
+        covers_module=any(name in str(facts["name"]) for name in _MODULE_NAMES),
+        close=library.nvmlShutdown,
+    )
+
+
+def _reason(err: pynvml.NVMLError) -> str:
+    known = {
+        pynvml.NVML_ERROR_LIBRARY_NOT_FOUND: "no NVIDIA driver here (libnvidia-ml.so.1 is not found)",
+        pynvml.NVML_ERROR_DRIVER_NOT_LOADED: "the NVIDIA driver is installed and not loaded",
+        pynvml.NVML_ERROR_NO_PERMISSION: "this user may not talk to the NVIDIA driver",
+        pynvml.NVML_ERROR_GPU_IS_LOST: "the GPU has fallen off the bus",
+    }
+    return known.get(err.value, f"NVML: {err}")
+
+
+def _find(library: Any, gpu: str | int) -> tuple[Any, int]:
+    handles = [library.nvmlDeviceGetHandleByIndex(index) for index in range(library.nvmlDeviceGetCount())]
+    if not handles:
+        raise SensorAbsentError("the NVIDIA driver answers and shows no GPU")
+    uuids = [_text(library.nvmlDeviceGetUUID(handle)) for handle in handles]
+    for index, uuid in enumerate(uuids):
+        if gpu in {index, uuid} or (isinstance(gpu, str) and gpu.isdigit() and int(gpu) == index):
+            return handles[index], index
+    there = ", ".join(f"{index} = {uuid}" for index, uuid in enumerate(uuids))
+    raise ConfigurationError(f"host.gpu: no GPU {gpu!r}; there are {there}")
+
+
+def _text(value: str | bytes) -> str:
+    return value.decode() if isinstance(value, bytes) else value
+
+
+def _facts(library: Any, handle: Any, index: int) -> dict[str, Any]:
+    major, minor = library.nvmlDeviceGetCudaComputeCapability(handle)
+    return {
+        "uuid": _text(library.nvmlDeviceGetUUID(handle)),
+        "name": _text(library.nvmlDeviceGetName(handle)),
+        "driver": _text(library.nvmlSystemGetDriverVersion()),
+        "architecture": f"sm_{major}{minor}",
+        "index": index,
+        "cuda_driver": _tried(library.nvmlSystemGetCudaDriverVersion_v2),
+        "memory_b": _tried(lambda: int(library.nvmlDeviceGetMemoryInfo(handle).total)),
+        "power_limit_w": _tried(
+            lambda: watts_from_milliwatts(library.nvmlDeviceGetEnforcedPowerLimit(handle))
+        ),
+        "sm_clock_max_hz": _tried(
+            lambda: hertz_from_megahertz(library.nvmlDeviceGetMaxClockInfo(handle, pynvml.NVML_CLOCK_SM))
+        ),
+        "mig": bool(_tried(lambda: library.nvmlDeviceGetMigMode(handle)[0])),
+    }
+
+
+def _tried(call: Callable[[], Any]) -> Any:
+    """Return what a call returns; None where this board does not tell."""
+    try:
+        return call()
+    except pynvml.NVMLError:
+        return None
+
+
+def _sensors(
+    library: Any, handle: Any, own_pids: Callable[[], set[int]]
+) -> tuple[tuple[Sensor, ...], tuple[Absent, ...]]:
+    candidates = (
+        (
+            "counter",
+            "J",
+            COUNTER_PERIOD_S,
+            lambda: joules_from_millijoules(library.nvmlDeviceGetTotalEnergyConsumption(handle)),
+        ),
+        ("instant", "W", POWER_POLL_S, lambda: _instant_power_w(library, handle)),
+        ("utilisation", "1", POWER_POLL_S, lambda: library.nvmlDeviceGetUtilizationRates(handle).gpu / 100),
+        (
+            "temperature",
+            "degC",
+            SLOW_POLL_S,
+            lambda: float(library.nvmlDeviceGetTemperature(handle, pynvml.NVML_TEMPERATURE_GPU)),
+        ),
+        (
+            "sm_clock",
+            "Hz",
+            POWER_POLL_S,
+            lambda: hertz_from_megahertz(library.nvmlDeviceGetClockInfo(handle, pynvml.NVML_CLOCK_SM)),
+        ),
+        ("throttled", "1", POWER_POLL_S, lambda: float(bool(_reasons(library, handle) & THROTTLE_BITS))),
+        ("power_capped", "1", POWER_POLL_S, lambda: float(bool(_reasons(library, handle) & POWER_CAP_BIT))),
+        ("gpu_memory", "B", SLOW_POLL_S, lambda: float(library.nvmlDeviceGetMemoryInfo(handle).used)),
+        ("foreign_processes", "1", SLOW_POLL_S, lambda: _foreign(library, handle, own_pids)),
+    )
+    sensors: list[Sensor] = []
+    absent: list[Absent] = []
+    for stream, unit, period_s, call in candidates:
+        sensor = CallSensor(
+            stream=stream,
+            unit=unit,
+            period_s=period_s,
+            call=_guarded(stream, call),
+            dense=stream == "counter",
+        )
+        try:
+            sensor.read()
+        except MeterError as err:
+            absent.append(Absent(domain=Domain.GPU if stream == "counter" else stream, reason=str(err)))
+        else:
+            sensors.append(sensor)
+    return tuple(sensors), tuple(absent)
+
+
+def _guarded(stream: str, call: Callable[[], float]) -> Callable[[], float]:
+    def read() -> float:
+        try:
+            return call()
+        except pynvml.NVMLError as err:
+            raise MeterError(f"{stream}: {_reason(err)}") from err
+
+    return read
+
+
+def _instant_power_w(library: Any, handle: Any) -> float:
+    (value,) = library.nvmlDeviceGetFieldValues(handle, [FIELD_POWER_INSTANT])
+    if value.nvmlReturn:
+        raise pynvml.NVMLError(value.nvmlReturn)
+    return watts_from_milliwatts(value.value.uiVal)
+
+
+def _reasons(library: Any, handle: Any) -> int:
+    return int(library.nvmlDeviceGetCurrentClocksEventReasons(handle))
+
+
+def _foreign(library: Any, handle: Any, own_pids: Callable[[], set[int]]) -> float:
+    processes: Sequence[Any] = library.nvmlDeviceGetComputeRunningProcesses(handle)
+    pids = {process.pid for process in processes}
+    return float(len(pids - own_pids())) if pids else 0.0
+
+
+def _descendants() -> set[int]:
+    """Return this process and all below it, and every process of a container that greenbench started."""
+    own = psutil.Process(os.getpid())
+    return {own.pid, *(child.pid for child in own.children(recursive=True))} | _servers()
+
+
+def _servers() -> set[int]:
+    return {
+        process.pid
+        for process in psutil.process_iter(["cmdline"])
+        if "greenbench_runtime" in (process.info["cmdline"] or ())
+    }

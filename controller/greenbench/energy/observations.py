@@ -1,0 +1,136 @@
+"""Figures of one stream over one window: means, advances, integrals, gaps."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from greenbench.core.reading import Series
+from greenbench.core.units import ns_from_seconds, seconds_from_ns
+from greenbench.energy.recorder import Record
+
+
+def middle(series: Series) -> NDArray[np.int64]:
+    """Return the middle of each call: int64 [n], nanoseconds."""
+    middle: NDArray[np.int64] = (series.t_before_ns + series.t_after_ns) // 2
+    return middle
+
+
+def iterations_at(ends_ns: NDArray[np.int64], instant_ns: int) -> float:
+    """Return how many iterations had ended at an instant, interpolated between two ends."""
+    return float(np.interp(instant_ns, ends_ns, np.arange(len(ends_ns))))
+
+
+def inside(series: Series | None, begin_ns: int, end_ns: int) -> Series:
+    """Return the readings inside a window; none of a stream that is not there."""
+    if series is None:
+        empty = np.empty(0, dtype=np.int64)
+        return Series(stream="", unit="", t_before_ns=empty, t_after_ns=empty, value=np.empty(0))
+    return series.between(begin_ns, end_ns)
+
+
+def latencies(
+    ends_ns: NDArray[np.int64], begin_ns: int, end_ns: int
+) -> tuple[float | None, float | None, float | None]:
+    """Return p50, p90 and p99 of the times between ends inside a window, seconds."""
+    times = np.diff(ends_ns[(ends_ns >= begin_ns) & (ends_ns <= end_ns)]) / 1e9
+    if not len(times):
+        return None, None, None
+    p50, p90, p99 = (float(value) for value in np.percentile(times, [50, 90, 99]))
+    return p50, p90, p99
+
+
+def mean(record: Record, stream: str, begin_ns: int, end_ns: int) -> float | None:
+    """Return a stream's mean over a window; None where it has no reading."""
+    values = inside(record.get(stream), begin_ns, end_ns).value
+    return float(values.mean()) if len(values) else None
+
+
+def largest(record: Record, stream: str, begin_ns: int, end_ns: int) -> float | None:
+    """Return a stream's largest value over a window; None where it has no reading."""
+    values = inside(record.get(stream), begin_ns, end_ns).value
+    return float(values.max()) if len(values) else None
+
+
+def peak(record: Record, stream: str, begin_ns: int | None, end_ns: int) -> int | None:
+    """Return a stream's largest value up to a window's end, as a whole number."""
+    series = record.get(stream)
+    found = largest(record, stream, 0 if begin_ns is None else begin_ns, end_ns) if series else None
+    return None if found is None else int(found)
+
+
+def at(series: Series | None, instant_ns: int) -> float | None:
+    """Return the reading nearest to an instant."""
+    if series is None or not len(series):
+        return None
+    return float(series.value[np.argmin(np.abs(series.t_before_ns - instant_ns))])
+
+
+def advance(series: Series | None, begin_ns: int, end_ns: int) -> float | None:
+    """Return how far a cumulative stream went over a window; None where it does not cover it."""
+    if series is None or not len(series):
+        return None
+    if series.t_before_ns[0] > begin_ns or series.t_before_ns[-1] < end_ns:
+        return None
+    at = np.interp([begin_ns, end_ns], middle(series), series.value)
+    return float(at[1] - at[0])
+
+
+def integral(series: Series | None, begin_ns: int, end_ns: int) -> float | None:
+    """Return the energy of a power stream over a window by the trapezium rule, joules."""
+    if series is None or len(inside(series, begin_ns, end_ns)) < 2:  # noqa: PLR2004 - a line needs two points
+        return None
+    times = middle(series)
+    grid = np.unique(np.concatenate([[begin_ns], times[(times > begin_ns) & (times < end_ns)], [end_ns]]))
+    watts = np.interp(grid, times, series.value)
+    return float(np.sum((watts[1:] + watts[:-1]) / 2 * np.diff(grid)) / 1e9)
+
+
+def rate_halves(ends_ns: NDArray[np.int64], begin_ns: int, end_ns: int) -> float | None:
+    """Return the relative difference of the second half's rate to the first's."""
+    middle = (begin_ns + end_ns) // 2
+    first, second = (
+        iterations_at(ends_ns, b) - iterations_at(ends_ns, a)
+        for a, b in ((begin_ns, middle), (middle, end_ns))
+    )
+    return abs(second / first - 1) if first > 0 else None
+
+
+def power_halves(series: Series | None, begin_ns: int, end_ns: int) -> float | None:
+    """Return the relative difference of the second half's power to the first's."""
+    middle = (begin_ns + end_ns) // 2
+    first, second = (integral(series, a, b) for a, b in ((begin_ns, middle), (middle, end_ns)))
+    return abs(second / first - 1) if first and second else None
+
+
+def over_period(seconds: float, iterations: float, period_s: float) -> float | None:
+    """Return the mean time of an iteration over the sensor's period."""
+    return seconds / iterations / period_s if period_s and iterations else None
+
+
+def others(record: Record, begin_ns: int, end_ns: int, cpu_s: float | None) -> float | None:
+    """Return the host's CPU use beyond the runtime's, in cores."""
+    busy = advance(record.get("host:busy"), begin_ns, end_ns)
+    if busy is None or cpu_s is None:
+        return None
+    return max(0.0, busy - cpu_s) / seconds_from_ns(end_ns - begin_ns)
+
+
+def steal(record: Record, begin_ns: int, end_ns: int) -> float | None:
+    """Return the stolen share of all CPU time."""
+    stolen = advance(record.get("host:steal"), begin_ns, end_ns)
+    busy = advance(record.get("host:busy"), begin_ns, end_ns)
+    if stolen is None or busy is None:
+        return None
+    return stolen / (stolen + busy) if stolen + busy else 0.0
+
+
+def gaps(record: Record, begin_ns: int, end_ns: int) -> dict[str, float]:
+    """Return each scheduled stream's longest gap over its period; the window's edges count as readings."""
+    found: dict[str, float] = {}
+    for stream, period_s in record.periods_s.items():
+        if stream in record.dense:
+            continue
+        times = record[stream].t_before_ns
+        near = times[(times >= begin_ns - 2 * ns_from_seconds(period_s)) & (times <= end_ns)]
+        marks = np.concatenate([near, [end_ns]]) if len(near) else np.array([begin_ns, end_ns])
+        found[stream] = float(np.diff(marks).max()) / ns_from_seconds(period_s)
+    return found

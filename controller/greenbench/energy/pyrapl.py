@@ -1,0 +1,79 @@
+"""RAPL through pyRAPL, for fidelity with the study. It handles no wrap, so its windows carry that doubt."""
+
+from collections.abc import Callable, Mapping, Sequence
+
+from greenbench.core.errors import ConfigurationError
+from greenbench.core.reading import Domain
+from greenbench.core.trial import Absent
+from greenbench.core.units import joules_from_microjoules
+from greenbench.energy.cpu_meter import CpuMeter
+from greenbench.energy.sensor import CallSensor, Sensor
+
+POLL_S = 0.1
+REMEDY = "pip install 'greenbench[pyrapl]'"
+
+
+Counters = Callable[[], Sequence[float] | None]
+"""Returns a counter per socket in microjoules, as pyRAPL's device classes do."""
+
+
+def open_pyrapl(load: Callable[[], Mapping[Domain, Counters]] | None = None) -> CpuMeter:
+    """Open pyRAPL's devices.
+
+    Args:
+        load: Returns the devices by domain; pyRAPL's own where none is given.
+
+    Raises:
+        ConfigurationError: pyRAPL is not installed.
+    """
+    try:
+        devices = (load or _load)()
+    except (OSError, RuntimeError) as err:
+        reason = f"pyRAPL: {err}"
+        return CpuMeter(
+            absent=tuple(Absent(domain=domain, reason=reason) for domain in (Domain.CPU, Domain.DRAM))
+        )
+    sensors: dict[str, Sensor] = {}
+    domains: dict[Domain, tuple[str, ...]] = {}
+    for domain, device in devices.items():
+        sockets = range(len(device() or ()))
+        domains[domain] = tuple(f"pyrapl:{domain}-{socket}" for socket in sockets)
+        for socket, stream in enumerate(domains[domain]):
+            sensors[stream] = CallSensor(
+                stream=stream, unit="J", period_s=POLL_S, call=_reader(device, socket)
+            )
+    absent = [
+        Absent(domain=domain, reason=f"pyRAPL has no {domain} device on this host")
+        for domain in (Domain.CPU, Domain.DRAM)
+        if not domains.get(domain)
+    ]
+    found = {domain: streams for domain, streams in domains.items() if streams}
+    return CpuMeter(sensors=tuple(sensors.values()), domains=found, absent=tuple(absent))
+
+
+def _reader(device: Counters, socket: int) -> Callable[[], float]:
+    def read() -> float:
+        values = device()
+        if values is None:
+            raise OSError("pyRAPL read nothing")
+        return joules_from_microjoules(values[socket])
+
+    return read
+
+
+def _load() -> Mapping[Domain, Counters]:
+    try:
+        # An extra of its own, and importing it configures logging: only where it was asked for.
+        from pyRAPL import Device, PyRAPLException  # noqa: PLC0415
+        from pyRAPL.device_api import DeviceAPIFactory  # noqa: PLC0415
+    except ImportError as err:
+        raise ConfigurationError(f"--cpu-meter pyrapl needs pyRAPL: {REMEDY}") from err
+    devices: dict[Domain, Counters] = {}
+    for domain, kind in ((Domain.CPU, Device.PKG), (Domain.DRAM, Device.DRAM)):
+        try:
+            devices[domain] = DeviceAPIFactory.create_device_api(kind, None).energy
+        except PyRAPLException:
+            continue  # this host has no such device, which `open_pyrapl` says
+    if not devices:
+        raise OSError("no RAPL device can be read on this host")
+    return devices

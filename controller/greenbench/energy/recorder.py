@@ -1,0 +1,180 @@
+"""Reading sensors on their schedules from one background thread, every reading stamped on both sides."""
+
+import threading
+import time
+from array import array
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from random import Random
+from types import TracebackType
+from typing import Self
+
+import numpy as np
+
+from greenbench.core.errors import MeterError
+from greenbench.core.reading import Series
+from greenbench.core.units import ns_from_seconds, seconds_from_ns
+from greenbench.energy.sensor import Sensor
+
+DENSE_PAUSE_S = 0.001
+"""Pause between two dense reads: the counter's call takes longer than this by itself."""
+
+_LONGEST_SLEEP_S = 0.05
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fault:
+    """A reading that failed.
+
+    Attributes:
+        stream: Of which sensor.
+        t_ns: CLOCK_MONOTONIC, nanoseconds.
+        message: What the sensor said.
+    """
+
+    stream: str
+    t_ns: int
+    message: str
+
+
+class Record(Mapping[str, Series]):
+    """A snapshot of everything recorded: stream -> series.
+
+    Attributes:
+        periods_s: Stream -> scheduled seconds between two readings.
+        dense: Streams that are read only around edges.
+        faults: Readings that failed.
+    """
+
+    def __init__(
+        self,
+        series: Mapping[str, Series],
+        *,
+        periods_s: Mapping[str, float],
+        dense: frozenset[str] = frozenset(),
+        faults: tuple[Fault, ...] = (),
+    ) -> None:
+        self._series = dict(series)
+        self.periods_s = dict(periods_s)
+        self.dense = dense
+        self.faults = faults
+
+    def __getitem__(self, stream: str) -> Series:
+        return self._series[stream]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._series)
+
+    def __len__(self) -> int:
+        return len(self._series)
+
+
+class _Stream:
+    """The growing readings of one sensor."""
+
+    def __init__(self, sensor: Sensor, first_ns: int) -> None:
+        self.sensor = sensor
+        self.next_ns = first_ns
+        self.before, self.after, self.value = array("q"), array("q"), array("d")
+
+    def series(self) -> Series:
+        count = len(self.value)  # appended last, so that all three hold at least as many
+        return Series(
+            stream=self.sensor.stream,
+            unit=self.sensor.unit,
+            t_before_ns=np.array(self.before[:count], dtype=np.int64),
+            t_after_ns=np.array(self.after[:count], dtype=np.int64),
+            value=np.array(self.value[:count], dtype=np.float64),
+        )
+
+
+class Recorder:
+    """Records while entered. Sensors' phases against each other are drawn from a seed."""
+
+    def __init__(
+        self, sensors: Sequence[Sensor], *, clock: Callable[[], int] = time.monotonic_ns, seed: int = 0
+    ) -> None:
+        """Prepare a recorder.
+
+        Args:
+            sensors: What to read.
+            clock: CLOCK_MONOTONIC in nanoseconds.
+            seed: Of the schedules' phases.
+        """
+        generator = Random(seed)  # noqa: S311 - phases, not secrets
+        now = clock()
+        self._clock = clock
+        self._streams = [
+            _Stream(sensor, now + ns_from_seconds(sensor.period_s * generator.random())) for sensor in sensors
+        ]
+        self._faults: list[Fault] = []
+        self._dense = 0
+        self._wake = threading.Event()
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._work, name="greenbench-recorder", daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._over.set()
+        self._wake.set()
+        self._thread.join()
+
+    @contextmanager
+    def dense(self) -> Iterator[None]:
+        """Read the dense sensors as often as possible while entered."""
+        self._dense += 1
+        self._wake.set()
+        try:
+            yield
+        finally:
+            self._dense -= 1
+
+    def record(self) -> Record:
+        """Return a snapshot of everything read so far."""
+        return Record(
+            {stream.sensor.stream: stream.series() for stream in self._streams},
+            periods_s={stream.sensor.stream: stream.sensor.period_s for stream in self._streams},
+            dense=frozenset(stream.sensor.stream for stream in self._streams if stream.sensor.dense),
+            faults=tuple(self._faults),
+        )
+
+    def _work(self) -> None:
+        while not self._over.is_set():
+            now = self._clock()
+            for stream in self._streams:
+                if self._is_due(stream, now):
+                    self._read(stream)
+            self._pause()
+
+    def _is_due(self, stream: _Stream, now: int) -> bool:
+        return self._dense > 0 if stream.sensor.dense else now >= stream.next_ns
+
+    def _read(self, stream: _Stream) -> None:
+        before = self._clock()
+        try:
+            value = stream.sensor.read()
+        except (MeterError, OSError) as err:
+            self._faults.append(Fault(stream=stream.sensor.stream, t_ns=before, message=str(err)))
+        else:
+            stream.before.append(before)
+            stream.after.append(self._clock())
+            stream.value.append(value)
+        period_ns = ns_from_seconds(stream.sensor.period_s)
+        # A missed turn is not made up for: the gap shows in the record.
+        late = max(0, self._clock() - stream.next_ns)
+        stream.next_ns += period_ns * (1 + late // period_ns)
+
+    def _pause(self) -> None:
+        if self._dense:
+            time.sleep(DENSE_PAUSE_S)
+            return
+        turns = [stream.next_ns for stream in self._streams if not stream.sensor.dense]
+        left_s = seconds_from_ns(min(turns, default=0) - self._clock()) if turns else _LONGEST_SLEEP_S
+        self._wake.wait(min(max(left_s, 0.0), _LONGEST_SLEEP_S))
+        self._wake.clear()
