@@ -28,7 +28,7 @@ app = typer.Typer(
 Launcher = Annotated[str, typer.Option("--launcher", help="auto, docker (sealed containers) or venv.")]
 Device = Annotated[str, typer.Option("--device", help="auto, cuda or cpu.")]
 BaseImage = Annotated[
-    str,
+    str | None,
     typer.Option(
         "--base-image", envvar="GREENBENCH_BASE_IMAGE", help="Image that runtime images start from."
     ),
@@ -49,7 +49,6 @@ OutFolder = Annotated[Path, typer.Option("--out", help="Parent of the run's fold
 Seed = Annotated[int, typer.Option("--seed", help="Seed of the order of cells and of window phases.")]
 CpuMeter = Annotated[str, typer.Option("--cpu-meter", help="powercap or pyrapl.")]
 
-DEFAULT_BASE_IMAGE = "python:3.11-slim"
 DEFAULT_OUT = Path("results")
 
 
@@ -69,7 +68,7 @@ def _options(
     *,
     launcher: str = "auto",
     device: str = "auto",
-    base_image: str = DEFAULT_BASE_IMAGE,
+    base_image: str | None = None,
     env: list[str] | None = None,
     suite: "Suite | None" = None,
     cpu_meter: str = "powercap",
@@ -150,7 +149,7 @@ def up(
     *,
     launcher: Launcher = "auto",
     device: Device = "auto",
-    base_image: BaseImage = DEFAULT_BASE_IMAGE,
+    base_image: BaseImage = None,
     env: Env = None,
     suite: Annotated[str | None, typer.Option("--suite", help="Prepare what this suite needs.")] = None,
     settings: Settings = None,

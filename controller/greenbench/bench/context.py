@@ -19,6 +19,7 @@ from greenbench.fleet.choice import Choice, choose
 from greenbench.fleet.launcher import DEFAULT_BASE_IMAGE, LaunchSettings
 from greenbench.fleet.state import StateFolder
 
+BASE_IMAGE_FILE = "base-image"
 DEVICES = ("auto", "cuda", "cpu")
 
 
@@ -31,7 +32,7 @@ class Options:
         launcher: ``auto``, ``docker`` or ``venv``.
         device: ``auto``, ``cuda`` or ``cpu``.
         gpu: Index or UUID of the GPU.
-        base_image: Image that runtime images start from.
+        base_image: Image that runtime images start from; None for the one `up` used last, or the default.
         environments: Runtime -> Python of an adopted environment.
         cpu_meter: ``powercap`` or ``pyrapl``.
     """
@@ -40,7 +41,7 @@ class Options:
     launcher: str = "auto"
     device: str = "auto"
     gpu: str | int = 0
-    base_image: str = DEFAULT_BASE_IMAGE
+    base_image: str | None = None
     environments: Mapping[str, Path] = field(default_factory=dict)
     cpu_meter: str = "powercap"
 
@@ -99,7 +100,7 @@ def open_context(options: Options) -> Iterator[Context]:
         settings = LaunchSettings(
             state=state,
             assets=assets,
-            base_image=options.base_image,
+            base_image=options.base_image or remembered_base_image(state),
             gpu_uuid=str(gpu.get("uuid", "")),
             environments=options.environments,
         )
@@ -129,6 +130,17 @@ def open_context(options: Options) -> Iterator[Context]:
         )
 
 
+def remembered_base_image(state: StateFolder) -> str:
+    """Return the base image that `greenbench up` built on last in this state folder, else the default."""
+    path = state.builds / BASE_IMAGE_FILE
+    return path.read_text().strip() if path.exists() else DEFAULT_BASE_IMAGE
+
+
+def remember_base_image(state: StateFolder, base_image: str) -> None:
+    """Keep the base image that was built on: later commands look for images made from it."""
+    (state.builds / BASE_IMAGE_FILE).write_text(base_image + "\n")
+
+
 @contextmanager
 def meters_for(options: Options) -> Iterator[MeterSet]:
     """Open the meters of the device that `options` ask for; ``auto`` takes a GPU where one answers.
@@ -147,9 +159,7 @@ def meters_for(options: Options) -> Iterator[MeterSet]:
                 raise ConfigurationError(
                     f"--device cuda: {err}; use --device cpu, or see `greenbench doctor`"
                 ) from err
-            meters = open_meters(
-                device="cpu", gpu=options.gpu, cpu_meter=options.cpu_meter, no_gpu=str(err)
-            )
+            meters = open_meters(device="cpu", gpu=options.gpu, cpu_meter=options.cpu_meter, no_gpu=str(err))
     else:
         meters = open_meters(device="cpu", gpu=options.gpu, cpu_meter=options.cpu_meter)
     with meters:

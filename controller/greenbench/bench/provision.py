@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from itertools import product
 
-from greenbench.bench.context import Context
+from greenbench.bench.context import Context, remember_base_image, remembered_base_image
 from greenbench.bench.house import House, Running
 from greenbench.bench.making import (
     Needs,
@@ -89,6 +89,10 @@ def _provision(context: Context, runtimes: Sequence[str], needs: Needs, observer
     if house.reference.name not in wanted and not all_made(house, needs, wanted):
         observer.note(f"{house.reference.title} is built too: it makes the models' weights and conversions")
         wanted.insert(0, house.reference.name)
+    if house.launcher.name == "docker":
+        base_image = context.options.base_image or remembered_base_image(state)
+        observer.note(f"base image {base_image}")
+        remember_base_image(state, base_image)
     builds = {}
     for name in wanted:
         observer.step(f"building {name} ({house.launcher.name}, {house.device})")

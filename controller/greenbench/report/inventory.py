@@ -21,19 +21,17 @@ def print_rows(rows: Sequence[Mapping[str, Any]], console: Console, *, title: st
     console.print(table)
 
 
-def proof_rows(proofs: Sequence[Proof]) -> list[dict[str, Any]]:
-    """Return one row per parity result, errors as numbers."""
-    return [
-        {
-            "runtime": proof.runtime,
-            "mode": proof.mode,
-            "source": proof.source or "-",
-            "model": proof.model,
-            "precision": proof.precision,
-            "relative error": f"{proof.parity.relative_error:.1e}",
-            "cosine": f"{proof.parity.cosine:.6f}",
-            "top-1": f"{proof.parity.top1_agreement:.0%}",
-            "outputs": "equal" if proof.parity.passed else "DIFFER",
-        }
+def proof_lines(proofs: Sequence[Proof]) -> list[str]:
+    """Return one line per parity result, in columns that need no table."""
+    names = [
+        " ".join([proof.runtime, proof.mode, *(["from", proof.source] if proof.source else [])])
         for proof in proofs
+    ]
+    width = max(map(len, names), default=0)
+    models = max((len(proof.model) for proof in proofs), default=0)
+    return [
+        f"  {name:<{width}}  {proof.model:<{models}}  {proof.precision}  "
+        f"error {proof.parity.relative_error:.1e}  cosine {proof.parity.cosine:.6f}  "
+        f"top-1 {proof.parity.top1_agreement:.0%}  {'equal' if proof.parity.passed else 'DIFFER'}"
+        for name, proof in zip(names, proofs, strict=True)
     ]

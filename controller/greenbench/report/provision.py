@@ -7,7 +7,7 @@ from rich.console import Console
 
 from greenbench.core.parity import Proof
 from greenbench.fleet.launcher import Build
-from greenbench.report.inventory import print_rows, proof_rows
+from greenbench.report.inventory import proof_lines
 from greenbench.report.numbers import duration
 from greenbench.results.events import plain
 
@@ -21,7 +21,9 @@ def print_up(builds: Mapping[str, Build], proofs: Sequence[Proof], console: Cons
         )
         for note in build.notes:
             console.print(f"  {note}", soft_wrap=True, markup=False)
-    print_rows(proof_rows(proofs), console, title="outputs against PyTorch fp32, eight golden inputs")
+    console.print("outputs against the PyTorch fp32 reference, eight golden inputs:")
+    for line in proof_lines(proofs):
+        console.print(line, soft_wrap=True)
 
 
 def up_json(builds: Mapping[str, Build], proofs: Sequence[Proof]) -> dict[str, Any]:
