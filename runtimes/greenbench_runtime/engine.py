@@ -209,8 +209,14 @@ class WeightsMaker(Protocol):
     """Makes canonical weights; an engine module may define ``weights_maker() -> WeightsMaker``."""
 
     def prepare(
-        self, *, model: str, seed: int | None, weights_file: Path | None,
-        calibration: Mapping[str, Array], outbox: Path, threads: int,
+        self,
+        *,
+        model: str,
+        seed: int | None,
+        weights_file: Path | None,
+        calibration: Mapping[str, Array],
+        outbox: Path,
+        threads: int,
     ) -> PreparedWeights:
         """Write a model's canonical safetensors file into `outbox`, from a seed or another file."""
 
@@ -219,7 +225,14 @@ class Converter(Protocol):
     """Converts to ONNX; an engine module may define ``converter() -> Converter``."""
 
     def convert(
-        self, *, model: str, weights_file: Path, sequence_length: int, opset: int, outbox: Path, threads: int,
+        self,
+        *,
+        model: str,
+        weights_file: Path,
+        sequence_length: int,
+        opset: int,
+        outbox: Path,
+        threads: int,
     ) -> ConvertedModel:
         """Write a model's ONNX file into `outbox`, with a dynamic batch dimension."""
 

@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from greenbench.bench.library import ModelLibrary
+from greenbench.bench.library import Entry, ModelLibrary, onnx_key, weights_key
 from greenbench.results.schema import TRIALS
 
 pytestmark = [pytest.mark.runtime, pytest.mark.timeout(1800)]
@@ -212,12 +212,17 @@ def test_a_second_run_on_the_same_state_folder_is_refused_with_the_pid(
     process.communicate(timeout=120)
 
 
-def perturbed(state, scratch) -> None:
-    """Change one weight of the ONNX file that ONNX Runtime loads, and index it as if it had been converted so."""
+def conversion(state) -> tuple[ModelLibrary, str, Entry]:
+    """Return the library, the key and the entry of MobileNetV2 as converted from PyTorch."""
     library = ModelLibrary(state / "models")
-    ((key, entry),) = [
-        item for item in library.entries().items() if item[0].startswith("onnx/mobilenet_v2/pytorch")
-    ]
+    weights = library.need(weights_key("mobilenet_v2", "seeded"), remedy="")
+    key = onnx_key("mobilenet_v2", "pytorch", weights.sha256, None)
+    return library, key, library.need(key, remedy="")
+
+
+def perturbed(state, scratch) -> None:
+    """Change weights of the ONNX file that ONNX Runtime loads, indexed as if it had been converted so."""
+    library, key, entry = conversion(state)
     data = bytearray((library.folder / entry.path).read_bytes())
     classifier = np.frombuffer(bytes(data[: len(data) // 4 * 4]), dtype="<f4")
     assert len(classifier) > 3_000_000
@@ -257,7 +262,8 @@ def test_outputs_that_disagree_are_not_timed_and_the_run_says_why(greenbench, bu
 def test_a_damaged_conversion_is_named_and_refused(greenbench, built_venv, short, tmp_path):
     state = tmp_path / "state"
     shutil.copytree(built_venv, state, symlinks=True, ignore=shutil.ignore_patterns("run", "lock"))
-    (onnx,) = [path for path in (state / "models" / "onnx").iterdir() if path.name.startswith("mobilenet")]
+    library, _, entry = conversion(state)
+    onnx = library.folder / entry.path
     with onnx.open("r+b") as file:
         file.seek(1000)
         file.write(b"damage")

@@ -23,6 +23,9 @@ from greenbench.fleet.state import StateFolder
 WEIGHTS_SEED = 20240221
 """Seed of ``weights_from = "seeded"``: the day the study appeared."""
 
+SEEDED = f"seed {WEIGHTS_SEED}, scheme 2"
+"""Origin of seeded weights; the scheme's number changes with how `Prepare` draws them."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Needs:
@@ -112,6 +115,8 @@ def _is_made(library: ModelLibrary, load: Workload, needs: Needs, sources: Seque
     weights = library.find(key)
     if weights is None or not library.intact(key):
         return False
+    if needs.weights_from == "seeded" and weights.origin != SEEDED:
+        return False
     if needs.own_folder and weights.origin != f"sha256 {sha256_of(_own_file(load.model, needs))}":
         return False
     keys = [reference_key(load.model, weights.sha256, load.sequence_length)]
@@ -129,7 +134,7 @@ class _Origin:
 
 def _origin(model: str, needs: Needs, observer: Observer) -> _Origin:
     if needs.weights_from == "seeded":
-        return _Origin(text=f"seed {WEIGHTS_SEED}", file=None)
+        return _Origin(text=SEEDED, file=None)
     if needs.weights_from == "pretrained":
         where = hub.PUBLISHED[model]
         observer.step(f"fetching {where.repository}")

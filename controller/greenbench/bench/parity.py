@@ -12,8 +12,12 @@ from numpy.typing import NDArray
 from greenbench.core.doubt import Doubt, Rule, Verdict
 from greenbench.core.parity import Parity
 
-ERROR_LIMITS = {"fp32": 1e-4, "tf32": 5e-3, "fp16": 5e-3, "bf16": 5e-2}
-"""Largest relative error that still proves a precision's outputs equal to the fp32 reference."""
+ERROR_LIMITS = {"fp32": 1e-4, "tf32": 2e-2, "fp16": 2e-2, "bf16": 1e-1}
+"""Largest relative error that still proves a precision's outputs equal to the fp32 reference.
+
+Ten mantissa bits alone cost 0.1% (ResNet-50) to 0.7% (MobileNetV2) with seeded weights, about 0.05% with
+trained ones; a wrong weight is found in fp32, whose limit is two hundred times tighter.
+"""
 
 ERROR_FLOORS = {"tf32": 2e-5, "fp16": 2e-5, "bf16": 2e-4}
 """Smallest relative error that such a precision can have: below it, fp32 ran in its place."""

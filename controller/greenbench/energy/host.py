@@ -1,6 +1,7 @@
 """The host's own load: what others take of the CPU while a window runs."""
 
 import os
+import time
 from pathlib import Path
 
 from greenbench.core.errors import MeterError
@@ -11,7 +12,9 @@ _IDLE, _IOWAIT, _STEAL = 3, 4, 7
 
 
 def host_sensors(stat: Path = Path("/proc/stat")) -> tuple[CallSensor, ...]:
-    """Return sensors of the whole host's busy and stolen CPU seconds; none where /proc has no stat.
+    """Return sensors of CPU seconds: this process's own, the whole host's, and those stolen from it.
+
+    None where /proc has no stat.
 
     Args:
         stat: The kernel's table, another file in tests.
@@ -19,6 +22,7 @@ def host_sensors(stat: Path = Path("/proc/stat")) -> tuple[CallSensor, ...]:
     if not stat.exists():
         return ()
     return (
+        CallSensor(stream="host:self", unit="s", period_s=POLL_S, call=time.process_time),
         CallSensor(stream="host:busy", unit="s", period_s=POLL_S, call=lambda: _seconds(stat, busy=True)),
         CallSensor(stream="host:steal", unit="s", period_s=POLL_S, call=lambda: _seconds(stat, busy=False)),
     )

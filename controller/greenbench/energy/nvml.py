@@ -19,7 +19,7 @@ from greenbench.energy.sensor import CallSensor, Sensor
 
 COUNTER_PERIOD_S = 0.1
 POWER_POLL_S = 0.1
-SLOW_POLL_S = 0.5
+SLOW_POLL_S = 1.0
 
 FIELD_POWER_INSTANT = 186
 THROTTLE_BITS = 0x08 | 0x20 | 0x40 | 0x80
@@ -64,14 +64,14 @@ def load_nvml() -> NvmlLibrary:
     return library
 
 
-def open_gpu(library: Any, gpu: str | int, *, own_pids: Callable[[], set[int]] | None = None) -> Gpu:
+def open_gpu(library: Any, gpu: str | int, *, ours: Callable[[set[int]], set[int]] | None = None) -> Gpu:
     """Open one GPU.
 
     Args:
         library: NVML.
         gpu: Index by NVML's numbering, or UUID.
-        own_pids: Returns the processes that are ours; all descendants of this one and all in containers
-            that greenbench started are found by it. None counts this process's descendants.
+        ours: Returns those of some processes that are greenbench's own; by default this process, what is
+            below it, and runtimes in containers.
 
     Raises:
         SensorAbsentError: No library, no driver, no permission or no GPU.
@@ -83,7 +83,7 @@ def open_gpu(library: Any, gpu: str | int, *, own_pids: Callable[[], set[int]] |
         raise SensorAbsentError(_reason(err)) from err
     handle, index = _find(library, gpu)
     facts = _facts(library, handle, index)
-    sensors, absent = _sensors(library, handle, own_pids or _descendants)
+    sensors, absent = _sensors(library, handle, ours or _ours)
     has_counter = any(sensor.stream == "counter" for sensor in sensors)
     return Gpu(
         sensors=sensors,
@@ -150,7 +150,7 @@ def _tried(call: Callable[[], Any]) -> Any:
 
 
 def _sensors(
-    library: Any, handle: Any, own_pids: Callable[[], set[int]]
+    library: Any, handle: Any, ours: Callable[[set[int]], set[int]]
 ) -> tuple[tuple[Sensor, ...], tuple[Absent, ...]]:
     candidates = (
         (
@@ -176,7 +176,7 @@ def _sensors(
         ("throttled", "1", POWER_POLL_S, lambda: float(bool(_reasons(library, handle) & THROTTLE_BITS))),
         ("power_capped", "1", POWER_POLL_S, lambda: float(bool(_reasons(library, handle) & POWER_CAP_BIT))),
         ("gpu_memory", "B", SLOW_POLL_S, lambda: float(library.nvmlDeviceGetMemoryInfo(handle).used)),
-        ("foreign_processes", "1", SLOW_POLL_S, lambda: _foreign(library, handle, own_pids)),
+        ("foreign_processes", "1", SLOW_POLL_S, lambda: _foreign(library, handle, ours)),
     )
     sensors: list[Sensor] = []
     absent: list[Absent] = []
@@ -218,21 +218,25 @@ def _reasons(library: Any, handle: Any) -> int:
     return int(library.nvmlDeviceGetCurrentClocksEventReasons(handle))
 
 
-def _foreign(library: Any, handle: Any, own_pids: Callable[[], set[int]]) -> float:
+def _foreign(library: Any, handle: Any, ours: Callable[[set[int]], set[int]]) -> float:
     processes: Sequence[Any] = library.nvmlDeviceGetComputeRunningProcesses(handle)
     pids = {process.pid for process in processes}
-    return float(len(pids - own_pids())) if pids else 0.0
+    return float(len(pids - ours(pids)))
 
 
-def _descendants() -> set[int]:
-    """Return this process and all below it, and every process of a container that greenbench started."""
-    own = psutil.Process(os.getpid())
-    return {own.pid, *(child.pid for child in own.children(recursive=True))} | _servers()
+def _ours(pids: set[int]) -> set[int]:
+    """Return those of some processes that are this one, below it, or a runtime that greenbench started.
+
+    Only processes that NVML names are looked at: a walk over all of them would cost more than all sensors.
+    """
+    return {pid for pid in pids if _is_ours(pid)}
 
 
-def _servers() -> set[int]:
-    return {
-        process.pid
-        for process in psutil.process_iter(["cmdline"])
-        if "greenbench_runtime" in (process.info["cmdline"] or ())
-    }
+def _is_ours(pid: int) -> bool:
+    try:
+        process = psutil.Process(pid)
+        if "greenbench_runtime" in process.cmdline():
+            return True
+        return os.getpid() in {pid, *(parent.pid for parent in process.parents())}
+    except psutil.Error:
+        return False  # gone, or another user's

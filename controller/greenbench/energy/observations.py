@@ -107,11 +107,12 @@ def over_period(seconds: float, iterations: float, period_s: float) -> float | N
 
 
 def others(record: Record, begin_ns: int, end_ns: int, cpu_s: float | None) -> float | None:
-    """Return the host's CPU use beyond the runtime's, in cores."""
+    """Return the host's CPU use beyond the runtime's and the controller's, in cores."""
     busy = advance(record.get("host:busy"), begin_ns, end_ns)
-    if busy is None or cpu_s is None:
+    own = advance(record.get("host:self"), begin_ns, end_ns)
+    if busy is None or cpu_s is None or own is None:
         return None
-    return max(0.0, busy - cpu_s) / seconds_from_ns(end_ns - begin_ns)
+    return max(0.0, busy - cpu_s - own) / seconds_from_ns(end_ns - begin_ns)
 
 
 def steal(record: Record, begin_ns: int, end_ns: int) -> float | None:

@@ -182,7 +182,9 @@ def cut(
         throttled_share=mean(record, "throttled", begin, end),
         cpu_s=cpu_s,
         memory_peak_b=peak(record, MEMORY_STREAM, None, end),
-        sensor_periods=seconds / sensor_period_s if edges.source == "counter" and sensor_period_s else None,
+        sensor_periods=float(round(seconds / sensor_period_s))
+        if edges.source == "counter" and sensor_period_s
+        else None,
         rate_halves=rate_halves(ends_ns, begin, end),
         power_halves=power_halves(record.get("instant"), begin, end),
         iteration_over_period=over_period(seconds, iterations, sensor_period_s if gpu else 0.0),

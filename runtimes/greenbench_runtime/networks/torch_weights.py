@@ -21,6 +21,9 @@ LEAST_DISTANCE = 1e-2
 """Smallest distance of two samples' outputs, relative to their norm, that tells samples apart."""
 
 
+RESIDUAL_SCALE = 0.25
+
+
 class TorchWeightsMaker:
     """Makes canonical safetensors files: float32, contiguous, one name per tensor."""
 
@@ -76,6 +79,19 @@ def seed_weights(network: nn.Module, seed: int) -> None:
             nn.init.ones_(module.weight)
         if isinstance(getattr(module, "bias", None), Tensor):
             nn.init.zeros_(module.bias)
+    for block in network.modules():
+        damp_residual(block)
+
+
+def damp_residual(block: nn.Module) -> None:
+    """Scale the last normalisation of a residual branch, as training does.
+
+    At full strength a random residual network is chaotic: rounding errors grow tenfold over those of trained
+    weights, and outputs in TF32 differ from fp32 by 2% instead of 0.05%.
+    """
+    last = getattr(block, "bn3", None) or (block.conv[-1] if getattr(block, "residual", False) else None)
+    if isinstance(last, nn.BatchNorm2d):
+        nn.init.constant_(last.weight, RESIDUAL_SCALE)
 
 
 def calibrate(network: nn.Module, inputs: list[Tensor]) -> None:
