@@ -3,7 +3,7 @@
 At its start by the engine's name, in a call by the name of the model that was loaded.
 """
 
-# ruff: noqa: N802, T201 - gRPC names the methods, and what it prints is its log
+# ruff: noqa: T201 - gRPC names the methods, and what it prints is its log
 
 import argparse
 import hashlib

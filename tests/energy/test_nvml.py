@@ -1,0 +1,175 @@
+from types import SimpleNamespace
+
+import pynvml
+import pytest
+
+from greenbench.core.errors import ConfigurationError, MeterError, SensorAbsentError
+from greenbench.core.reading import Domain
+from greenbench.energy.meter import open_meters
+from greenbench.energy.nvml import open_gpu
+
+
+class FakeNvml:
+    """Two GPUs by the names of NVML's own functions; `broken` names functions that fail, and how."""
+
+    def __init__(self, *, names=("NVIDIA A", "NVIDIA B"), broken=None) -> None:
+        self.names = names
+        self.broken = broken or {}
+        self.pids: list[int] = []
+        self.open = 0
+
+    def __getattribute__(self, name):
+        broken = object.__getattribute__(self, "__dict__").get("broken", {})
+        if name in broken:
+            error = pynvml.NVMLError(broken[name])
+
+            def fail(*_):
+                raise error
+
+            return fail
+        return object.__getattribute__(self, name)
+
+    def nvmlInit(self):
+        self.open += 1
+
+    def nvmlShutdown(self):
+        self.open -= 1
+
+    def nvmlDeviceGetCount(self):
+        return len(self.names)
+
+    def nvmlDeviceGetHandleByIndex(self, index):
+        return index
+
+    def nvmlDeviceGetUUID(self, handle):
+        return f"GPU-{handle}{handle}{handle}"
+
+    def nvmlDeviceGetName(self, handle):
+        return self.names[handle]
+
+    def nvmlSystemGetDriverVersion(self):
+        return "580.1"
+
+    def nvmlSystemGetCudaDriverVersion_v2(self):
+        return 13000
+
+    def nvmlDeviceGetCudaComputeCapability(self, handle):
+        return 9, handle
+
+    def nvmlDeviceGetMemoryInfo(self, handle):
+        return SimpleNamespace(total=80 << 30, used=1 << 30)
+
+    def nvmlDeviceGetEnforcedPowerLimit(self, handle):
+        return 700_000
+
+    def nvmlDeviceGetMaxClockInfo(self, handle, kind):
+        return 1980
+
+    def nvmlDeviceGetMigMode(self, handle):
+        return 0, 0
+
+    def nvmlDeviceGetTotalEnergyConsumption(self, handle):
+        return 5_000 + handle
+
+    def nvmlDeviceGetFieldValues(self, handle, fields):
+        return [SimpleNamespace(nvmlReturn=0, value=SimpleNamespace(uiVal=123_456))]
+
+    def nvmlDeviceGetUtilizationRates(self, handle):
+        return SimpleNamespace(gpu=97)
+
+    def nvmlDeviceGetTemperature(self, handle, kind):
+        return 40
+
+    def nvmlDeviceGetClockInfo(self, handle, kind):
+        return 1755
+
+    def nvmlDeviceGetCurrentClocksEventReasons(self, handle):
+        return 0x40
+
+    def nvmlDeviceGetComputeRunningProcesses(self, handle):
+        return [SimpleNamespace(pid=pid) for pid in self.pids]
+
+
+def values(gpu):
+    return {sensor.stream: sensor.read() for sensor in gpu.sensors}
+
+
+def test_readings_come_in_si_units():
+    found = values(open_gpu(FakeNvml(), 0))
+    assert found["counter"] == pytest.approx(5.0)
+    assert found["instant"] == pytest.approx(123.456)
+    assert found["sm_clock"] == pytest.approx(1.755e9)
+    assert found["utilisation"] == pytest.approx(0.97)
+    assert found["throttled"] == 1.0
+    assert found["power_capped"] == 0.0
+
+
+@pytest.mark.parametrize("wanted", [1, "1", "GPU-111"])
+def test_a_gpu_is_found_by_index_and_by_uuid(wanted):
+    gpu = open_gpu(FakeNvml(), wanted)
+    assert gpu.facts["uuid"] == "GPU-111"
+    assert gpu.facts["architecture"] == "sm_91"
+
+
+def test_an_unknown_gpu_names_those_there_are():
+    with pytest.raises(ConfigurationError, match=r"GPU-000.*GPU-111"):
+        open_gpu(FakeNvml(), "GPU-x")
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (pynvml.NVML_ERROR_LIBRARY_NOT_FOUND, "no NVIDIA driver"),
+        (pynvml.NVML_ERROR_DRIVER_NOT_LOADED, "not loaded"),
+        (pynvml.NVML_ERROR_NO_PERMISSION, "may not talk"),
+    ],
+)
+def test_a_host_without_a_driver_says_which_part_is_missing(error, words):
+    with pytest.raises(SensorAbsentError, match=words):
+        open_gpu(FakeNvml(broken={"nvmlInit": error}), 0)
+
+
+def test_a_driver_without_gpus_says_so():
+    with pytest.raises(SensorAbsentError, match="shows no GPU"):
+        open_gpu(FakeNvml(names=()), 0)
+
+
+def test_a_board_without_a_counter_has_no_gpu_energy_and_no_total(tmp_path):
+    library = FakeNvml(broken={"nvmlDeviceGetTotalEnergyConsumption": pynvml.NVML_ERROR_NOT_SUPPORTED})
+    with open_meters(device="cuda", nvml=library, powercap_root=tmp_path) as meters:
+        assert Domain.GPU not in meters.domains
+        assert meters.scope == "none"
+        assert "counter" in {item.domain: item.reason for item in meters.absent}["gpu"]
+
+
+def test_a_gpu_that_falls_off_the_bus_is_an_error_of_its_sensor():
+    library = FakeNvml()
+    (counter,) = [sensor for sensor in open_gpu(library, 0).sensors if sensor.stream == "counter"]
+    library.broken = {"nvmlDeviceGetTotalEnergyConsumption": pynvml.NVML_ERROR_GPU_IS_LOST}
+    with pytest.raises(MeterError, match="fallen off the bus"):
+        counter.read()
+
+
+def test_only_processes_that_are_not_ours_are_foreign():
+    library = FakeNvml()
+    gpu = open_gpu(library, 0, ours=lambda pids: pids & {10, 11})
+    library.pids = [10, 11]
+    assert values(gpu)["foreign_processes"] == 0.0
+    library.pids = [10, 99]
+    assert values(gpu)["foreign_processes"] == 1.0
+
+
+def test_the_library_is_let_go(tmp_path):
+    library = FakeNvml()
+    with open_meters(device="cuda", nvml=library, powercap_root=tmp_path) as meters:
+        assert meters.scope == "gpu"
+    assert library.open == 0
+
+
+def test_a_module_whose_counter_covers_the_cpu_does_not_count_it_twice(tmp_path):
+    with open_meters(
+        device="cuda", nvml=FakeNvml(names=("NVIDIA GH200 480GB",)), powercap_root=tmp_path
+    ) as meters:
+        reasons = {item.domain: item.reason for item in meters.absent}
+        assert "whole module" in reasons["cpu"]
+        assert meters.scope == "gpu"

@@ -1,0 +1,129 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from greenbench.core.reading import Domain, Series
+from greenbench.energy import powercap
+from greenbench.energy.meter import open_meters
+from greenbench.energy.powercap import open_powercap
+from greenbench.energy.recorder import Record
+from greenbench.energy.window import cut
+
+SECOND = 1_000_000_000
+
+
+def zone(
+    root: Path, name: str, label: str, *, energy_uj=1_000_000, range_uj=262_143_328_850, limit_uw=125_000_000
+):
+    folder = root / name
+    folder.mkdir(parents=True)
+    (folder / "name").write_text(label + "\n")
+    (folder / "energy_uj").write_text(f"{energy_uj}\n")
+    (folder / "max_energy_range_uj").write_text(f"{range_uj}\n")
+    if limit_uw is not None:
+        (folder / "constraint_0_max_power_uw").write_text(f"{limit_uw}\n")
+    return folder
+
+
+@pytest.fixture
+def two_sockets(tmp_path) -> Path:
+    for socket in (0, 1):
+        zone(tmp_path, f"intel-rapl:{socket}", f"package-{socket}")
+        zone(tmp_path, f"intel-rapl:{socket}:0", "core")
+        zone(tmp_path, f"intel-rapl:{socket}:1", "dram")
+    zone(tmp_path, "intel-rapl:2", "psys")
+    zone(tmp_path, "intel-rapl-mmio:0", "package-0")
+    return tmp_path
+
+
+def test_packages_and_dram_add_up_and_psys_stays_apart(two_sockets):
+    meter = open_powercap(two_sockets)
+    assert meter.domains == {
+        Domain.CPU: ("rapl:package-0", "rapl:package-1"),
+        Domain.DRAM: ("rapl:package-0:dram", "rapl:package-1:dram"),
+        Domain.PSYS: ("rapl:psys",),
+    }
+    meters = open_meters(device="cpu", powercap_root=two_sockets)
+    assert meters.scope == "cpu+dram"
+
+
+def test_dies_of_one_socket_are_packages_of_their_own(tmp_path):
+    zone(tmp_path, "intel-rapl:0", "package-0-die-0")
+    zone(tmp_path, "intel-rapl:1", "package-0-die-1")
+    assert len(open_powercap(tmp_path).domains[Domain.CPU]) == 2
+
+
+def test_a_host_without_zones_says_so(tmp_path):
+    meters = open_meters(device="cpu", powercap_root=tmp_path)
+    assert meters.scope == "none"
+    assert {item.domain: item.reason for item in meters.absent}["cpu"] == powercap.NO_ZONES
+
+
+def test_one_unreadable_socket_voids_the_domain_and_names_the_remedy(two_sockets, monkeypatch):
+    real = Path.read_text
+
+    def denied(self, *args, **kwargs):
+        if self.match("intel-rapl:1/energy_uj"):
+            raise PermissionError(13, "Permission denied")
+        return real(self, *args, **kwargs)
+
+    monkeypatch.setattr(Path, "read_text", denied)
+    meter = open_powercap(two_sockets)
+    assert Domain.CPU not in meter.domains
+    reason = {item.domain: item.reason for item in meter.absent}[Domain.CPU]
+    assert "root only" in reason
+    assert "udev" in reason
+
+
+def test_without_a_readable_power_limit_nothing_is_refused_and_that_is_said(tmp_path):
+    zone(tmp_path, "intel-rapl:0", "package-0", limit_uw=None)
+    meter = open_powercap(tmp_path)
+    assert meter.max_power_w == {}
+    assert meter.facts["zones_without_power_limit"] == ["package-0"]
+
+
+def test_the_poll_period_guarantees_one_wrap_at_most(tmp_path):
+    zone(tmp_path, "intel-rapl:0", "package-0", range_uj=2_000_000, limit_uw=100_000_000)
+    (sensor,) = open_powercap(tmp_path).sensors
+    assert sensor.period_s == pytest.approx(2.0 / (2 * 100))
+
+
+def window_of(values, tmp_path, *, range_uj=1_000_000_000, limit_uw=1_000_000_000):
+    """Cut a window over readings taken every 0.1 s, from second 1 to second 9."""
+    zone(tmp_path, "intel-rapl:0", "package-0", range_uj=range_uj, limit_uw=limit_uw)
+    meters = open_meters(device="cpu", powercap_root=tmp_path)
+    at = (np.arange(len(values)) * 0.1 * SECOND).astype(np.int64)
+    series = Series(
+        stream="rapl:package-0", unit="J", t_before_ns=at, t_after_ns=at + 10_000, value=np.array(values)
+    )
+    record = Record({"rapl:package-0": series}, periods_s={"rapl:package-0": 0.1})
+    ends = np.arange(0, int(10.5 * SECOND), SECOND // 100)
+    return cut(
+        record, meters, asked_begin_ns=SECOND, asked_end_ns=9 * SECOND, ends_ns=ends, sensor_period_s=0.0
+    )
+
+
+@pytest.mark.parametrize("watts", [100.0, 300.0, 700.0])
+def test_known_power_comes_back_over_any_number_of_wraps(tmp_path, watts):
+    range_j = 1000.0
+    values = (900.0 + watts * np.arange(106) * 0.1) % range_j
+    window = window_of(values, tmp_path)
+    assert window.edge_source == "rapl"
+    assert window.energy[Domain.CPU].joules == pytest.approx(watts * window.duration_s, rel=1e-3)
+    assert window.counter_resets == ()
+
+
+def test_an_implausible_step_is_refused_not_added(tmp_path):
+    values = 100.0 * np.arange(106) * 0.1
+    values[50:] += 500.0
+    window = window_of(values, tmp_path, range_uj=10_000_000_000, limit_uw=150_000_000)
+    assert Domain.CPU not in window.energy
+    assert "stepped by" in window.counter_resets[0]
+    assert {item.domain for item in window.absent} == {Domain.CPU}
+
+
+def test_psys_is_kept_and_never_in_the_total(two_sockets):
+    meters = open_meters(device="cpu", powercap_root=two_sockets)
+    assert "psys" not in meters.scope
+    assert Domain.PSYS in meters.domains

@@ -1,0 +1,142 @@
+"""Windows on a real H100's recorded readings, cut by the same code as in a run.
+
+The reference is a cubic trend of cumulative joules against iterations over the whole phase, at the
+counter's own changes: the truth as far as one recording can tell it, without the slow drift that a
+plain mean would hide.
+"""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from greenbench.bench.timeline import Asked, dense_stretches
+from greenbench.core.reading import Domain, Series
+from greenbench.energy.calibrate import sensor_period
+from greenbench.energy.changes import changes_of
+from greenbench.energy.meter import MeterSet
+from greenbench.energy.recorder import Record
+from greenbench.energy.window import cut
+
+SECOND = 1_000_000_000
+METERS = MeterSet(domains={Domain.GPU: ("counter",)}, scope="gpu")
+
+
+class Trace:
+    def __init__(self) -> None:
+        with np.load(Path(__file__).parents[1] / "data" / "h100_trace.npz", allow_pickle=False) as archive:
+            arrays = {name: archive[name] for name in archive.files}
+        begin, value, call = arrays["counter"].T
+        self.counter = Series(
+            stream="counter", unit="J", t_before_ns=begin, t_after_ns=begin + call, value=value * 1e-3
+        )
+        at, power = arrays["instant"].T
+        self.instant = Series(stream="instant", unit="W", t_before_ns=at, t_after_ns=at, value=power * 1e-3)
+        self.ends = {name.removeprefix("iter_"): arrays[name] for name in arrays if name.startswith("iter_")}
+        self.phases = {name: (a, b) for name, a, b in json.loads(str(arrays["phases"]))}
+        self.period_s = sensor_period(self.counter)
+
+    def record(self, asked: tuple[Asked, ...]) -> Record:
+        """The record as a run has it: the counter only where it is read densely."""
+        at = self.counter.t_before_ns
+        inside = np.zeros(len(at), dtype=bool)
+        for begin, end in dense_stretches(asked, self.period_s):
+            inside |= (at >= begin) & (at <= end)
+        counter = Series(
+            stream="counter",
+            unit="J",
+            t_before_ns=at[inside],
+            t_after_ns=self.counter.t_after_ns[inside],
+            value=self.counter.value[inside],
+        )
+        streams = {"counter": counter, "instant": self.instant}
+        return Record(streams, periods_s={"counter": 0.1, "instant": 0.1}, dense=frozenset({"counter"}))
+
+    def iterations_at(self, phase: str, instants) -> np.ndarray:
+        ends = self.ends[phase]
+        return np.interp(instants, ends, np.arange(len(ends)))
+
+    def trend(self, phase: str) -> np.poly1d:
+        begin, end = self.phases[phase]
+        changes = changes_of(self.counter)
+        inside = (changes.by_ns > begin + SECOND) & (changes.by_ns < end - SECOND // 2)
+        steps = np.round((changes.by_ns[inside] - changes.by_ns[inside][0]) / (self.period_s * SECOND))
+        grid = np.polyval(np.polyfit(steps, changes.by_ns[inside], 1), steps)
+        return np.poly1d(np.polyfit(self.iterations_at(phase, grid), changes.value[inside], 3))
+
+
+@pytest.fixture(scope="module")
+def trace() -> Trace:
+    return Trace()
+
+
+def windows(trace: Trace, length_s: float, count: int = 300):
+    begin, end = trace.phases["bs64"]
+    generator = np.random.default_rng(20240221)
+    for start in generator.uniform(begin + 1.5 * SECOND, end - (0.7 + length_s) * SECOND, count):
+        yield Asked(begin_ns=int(start), end_ns=int(start + length_s * SECOND))
+
+
+@pytest.mark.parametrize(("length_s", "limit"), [(1.0, 0.005), (10.0, 0.0006)])
+def test_snapped_windows_agree_with_the_trend(trace, length_s, limit):
+    trend, errors = trace.trend("bs64"), []
+    for asked in windows(trace, length_s):
+        window = cut(
+            trace.record((asked,)),
+            METERS,
+            asked_begin_ns=asked.begin_ns,
+            asked_end_ns=asked.end_ns,
+            ends_ns=trace.ends["bs64"],
+            sensor_period_s=trace.period_s,
+        )
+        assert window.edge_source == "counter"
+        first, last = trace.iterations_at("bs64", [window.begin_ns, window.end_ns])
+        assert window.iterations == pytest.approx(last - first)
+        truth = trend(last) - trend(first)
+        errors.append(window.energy[Domain.GPU].joules / truth - 1)
+    worst = np.abs(errors).max()
+    assert worst <= limit, f"worst {worst:.3%}, sd {np.std(errors):.3%}"
+
+
+@pytest.mark.parametrize(("length_s", "at_least"), [(1.0, 0.05), (10.0, 0.005)])
+def test_arbitrary_edges_are_far_worse(trace, length_s, at_least):
+    trend, errors = trace.trend("bs64"), []
+    for asked in windows(trace, length_s):
+        at = np.searchsorted(trace.counter.t_before_ns, [asked.begin_ns, asked.end_ns])
+        first, last = trace.iterations_at("bs64", trace.counter.t_before_ns[at])
+        joules = np.diff(trace.counter.value[at])[0]
+        errors.append(joules / (trend(last) - trend(first)) - 1)
+    assert np.abs(errors).max() > at_least
+
+
+def test_the_period_is_found(trace):
+    assert trace.period_s == pytest.approx(0.1, rel=0.02)
+
+
+@pytest.mark.parametrize("phase", ["bs64", "bs1"])
+def test_counter_and_integrated_power_agree_on_steady_phases(trace, phase):
+    begin, end = trace.phases[phase]
+    asked = Asked(begin_ns=begin + SECOND, end_ns=end - SECOND)
+    window = cut(
+        trace.record((asked,)),
+        METERS,
+        asked_begin_ns=asked.begin_ns,
+        asked_end_ns=asked.end_ns,
+        ends_ns=trace.ends[phase],
+        sensor_period_s=trace.period_s,
+    )
+    assert window.counter_over_integral == pytest.approx(1.0, abs=0.01)
+    assert window.power_gpu_mean_w == pytest.approx(window.energy[Domain.GPU].joules / window.duration_s)
+
+
+@pytest.mark.parametrize("period_s", [0.01, 0.02, 0.05, 0.1])
+def test_the_period_of_simulated_sensors_is_found(period_s):
+    generator = np.random.default_rng(3)
+    reads = np.cumsum(generator.uniform(0.001, min(0.005, period_s / 4), 4000))
+    ticks = np.arange(1, int(reads[-1] / period_s) + 1) * period_s
+    ticks += generator.normal(0, period_s * 0.02, len(ticks))
+    value = np.searchsorted(np.sort(ticks), reads).astype(float)
+    stamps = (reads * SECOND).astype(np.int64)
+    series = Series(stream="counter", unit="J", t_before_ns=stamps, t_after_ns=stamps, value=value)
+    assert sensor_period(series) == pytest.approx(period_s, rel=0.02)

@@ -1,0 +1,82 @@
+import threading
+import time
+
+import numpy as np
+import pytest
+
+from greenbench.core.errors import MeterError
+from greenbench.energy.recorder import Recorder
+from greenbench.energy.sensor import CallSensor
+
+
+def counting(stream="s", period_s=0.01, *, dense=False):
+    values = iter(range(10_000_000))
+    return CallSensor(
+        stream=stream, unit="J", period_s=period_s, dense=dense, call=lambda: float(next(values))
+    )
+
+
+def until(condition, seconds=10.0):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.005)
+
+
+def test_every_reading_is_stamped_on_both_sides_and_in_order():
+    with Recorder([counting()]) as recorder:
+        until(lambda: len(recorder.record()["s"]) >= 10)
+        series = recorder.record()["s"]
+    assert (series.t_before_ns <= series.t_after_ns).all()
+    assert (np.diff(series.t_before_ns) > 0).all()
+    assert (series.value == np.arange(len(series))).all()
+
+
+def test_a_dense_sensor_is_read_inside_dense_stretches_only():
+    with Recorder([counting("slow"), counting("counter", dense=True)]) as recorder:
+        until(lambda: len(recorder.record()["slow"]) >= 3)
+        assert len(recorder.record()["counter"]) == 0
+        with recorder.dense():
+            until(lambda: len(recorder.record()["counter"]) >= 20)
+        time.sleep(0.05)
+        count = len(recorder.record()["counter"])
+        until(lambda: len(recorder.record()["slow"]) >= 10)
+        assert len(recorder.record()["counter"]) == count
+        assert recorder.record().dense == {"counter"}
+
+
+def test_a_failing_sensor_is_a_fault_and_the_others_go_on():
+    def fail() -> float:
+        raise MeterError("the GPU has fallen off the bus")
+
+    broken = CallSensor(stream="broken", unit="W", period_s=0.01, call=fail)
+    with Recorder([broken, counting()]) as recorder:
+        until(lambda: len(recorder.record()["s"]) >= 5)
+        record = recorder.record()
+    assert len(record["broken"]) == 0
+    assert {fault.stream for fault in record.faults} == {"broken"}
+    assert "fallen off" in record.faults[0].message
+
+
+def test_leaving_ends_the_thread():
+    before = threading.active_count()
+    with Recorder([counting()]):
+        assert threading.active_count() == before + 1
+    assert threading.active_count() == before
+
+
+def test_a_missed_turn_shows_as_a_gap_and_is_not_made_up_for():
+    slept = []
+
+    def slow() -> float:
+        if len(slept) == 3:
+            time.sleep(0.3)
+        slept.append(1)
+        return 1.0
+
+    with Recorder([CallSensor(stream="s", unit="J", period_s=0.05, call=slow)]) as recorder:
+        until(lambda: len(recorder.record()["s"]) >= 8)
+        gaps = np.diff(recorder.record()["s"].t_before_ns) / 1e9
+    assert gaps.max() >= 0.25
+    assert (gaps > 0.01).all()
+    assert pytest.approx(0.05, abs=0.04) == np.median(gaps)
