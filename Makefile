@@ -33,7 +33,7 @@ lint: $(DEV_STAMP)  ## style, types, import contracts
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/lint-imports
+	PYTHONPATH=runtimes $(BIN)/lint-imports
 
 unit: $(DEV_STAMP)  ## tests that need no runtime, no engine, no GPU
 	$(BIN)/pytest -m 'not runtime and not container and not gpu'

@@ -16,12 +16,14 @@ Driver = Callable[..., dict[str, Any]]
 
 
 def python_of(runtime: str) -> str:
-    """Find a runtime's own Python: the environment variable, then the folders the venv launcher may use."""
+    """Find a runtime's own Python: the variable, then what `greenbench up --launcher venv` made."""
     variable = f"GREENBENCH_{runtime.upper()}_PYTHON"
     if given := os.environ.get(variable):
         return given
-    for found in sorted(ROOT.glob(f".venvs/{runtime}*/bin/python")):
-        return str(found)
+    state = Path(os.environ.get("GREENBENCH_STATE", ROOT / ".state"))
+    found = sorted(state.glob(f"venvs/{runtime}-cpu-*/bin/python"), key=lambda path: path.lstat().st_mtime)
+    if found:
+        return str(found[-1])
     reason = f"no Python with {runtime}; set {variable}"
     if os.environ.get("CI") == "true":
         pytest.fail(reason)

@@ -1,0 +1,133 @@
+from dataclasses import replace
+
+import pytest
+
+from greenbench.bench.baseline import interpolate
+from greenbench.bench.instruments import Instruments
+from greenbench.bench.rows import RunIdentity, blank_row, net_of_host, rows_of
+from greenbench.bench.trial import MeasuredLoad
+from greenbench.core.doubt import Rule, Verdict
+from greenbench.core.parity import Parity
+from greenbench.core.plan import Cell, PlannedLoad
+from greenbench.core.reading import Domain
+from greenbench.core.trial import Absent, Baseline
+from greenbench.core.workload import Workload
+from greenbench.energy.meter import MeterSet
+from greenbench.energy.validity import DEFAULT_LIMITS
+from greenbench.energy.window import Energy, Window
+from greenbench.fleet.answers import LoadedFacts
+
+SECOND = 1_000_000_000
+LOAD = Workload(model="resnet50", batch_size=64, precision="fp32", sequence_length=None, weights="matched")
+CELL = Cell(
+    runtime="pytorch", mode="eager", source=None, workload=LOAD, path="loop", io="device", device="cuda",
+    threads=2, weights_from="seeded",
+)  # fmt: skip
+PLANNED = PlannedLoad(round=2, position=7, cell=CELL)
+IDENTITY = RunIdentity(run_id="run", host_id="host", gpu_uuid="GPU-1")
+EQUAL = Parity(relative_error=1e-6, cosine=1.0, top1_agreement=1.0, rows=8, limit=1e-4, passed=True)
+FACTS = LoadedFacts(
+    inputs=(), outputs=(), parameters=1, device_bytes=0, load_s=1, build_s=0.1, nodes_per_provider={}, flags={},
+    dtypes={},
+)  # fmt: skip
+METERS = MeterSet(
+    domains={Domain.GPU: ("counter",), Domain.CPU: ("rapl:package-0",), Domain.PSYS: ("rapl:psys",)},
+    scope="gpu+cpu",
+    absent=(Absent(domain="dram", reason="no dram zone"),),
+)
+INSTRUMENTS = Instruments(meters=METERS, sensor_period_s=0.1, limits=DEFAULT_LIMITS)
+WINDOW = Window(
+    begin_ns=0, end_ns=10 * SECOND, iterations=400.5, edge_source="counter", sensor_periods=100.0, cpu_s=9.0,
+    energy={
+        Domain.GPU: Energy(joules=5000.0, edge_u95_j=3.0),
+        Domain.CPU: Energy(joules=1000.0, edge_u95_j=4.0),
+        Domain.PSYS: Energy(joules=9000.0, edge_u95_j=100.0),
+    },
+)  # fmt: skip
+
+
+def baseline(kind, watts, begin_s, domain="gpu"):
+    return Baseline(
+        kind=kind, load_id=None, domain=domain, begin_ns=begin_s * SECOND, end_ns=(begin_s + 2) * SECOND,
+        power_w=watts, standard_error_w=None, settled=True,
+    )  # fmt: skip
+
+
+def row(window=WINDOW, **changes):
+    (found,) = rows_of(
+        IDENTITY,
+        PLANNED,
+        MeasuredLoad(facts=FACTS, parity=EQUAL, windows=(window,), **changes),
+        INSTRUMENTS,
+        attempt=1,
+    )
+    return found
+
+
+def test_totals_are_the_scope_and_nothing_else():
+    found = row()
+    assert found.energy_total_j == 6000.0
+    assert found.energy_psys_j == 9000.0
+    assert found.samples == pytest.approx(400.5 * 64)
+    assert found.energy_j_per_sample == pytest.approx(6000.0 / (400.5 * 64))
+    assert found.energy_u95_j == pytest.approx(5.0)
+    assert found.verdict is Verdict.VALID
+    assert found.energy_dram_j is None
+
+
+def test_a_domain_without_a_reading_voids_the_total_with_its_reason():
+    found = row(replace(WINDOW, energy={Domain.GPU: Energy(joules=5000.0, edge_u95_j=3.0)}))
+    assert found.energy_gpu_j == 5000.0
+    assert found.energy_total_j is None
+    assert found.energy_j_per_sample is None
+    assert "cpu" in {item.domain for item in found.absent}
+
+
+def test_net_of_the_loaded_runtime_is_not_clipped_at_zero():
+    found = row(baselines=(baseline("B1", 600.0, 0),))
+    assert found.energy_gpu_net_b1_j == pytest.approx(5000.0 - 600.0 * 10)
+    assert found.energy_cpu_net_b1_j is None
+
+
+def test_outputs_that_disagree_leave_a_row_without_figures():
+    wrong = replace(EQUAL, passed=False, relative_error=0.5)
+    (found,) = rows_of(
+        IDENTITY,
+        PLANNED,
+        MeasuredLoad(facts=FACTS, parity=wrong, doubts=(wrong.doubt,)),
+        INSTRUMENTS,
+        attempt=1,
+    )
+    assert found.verdict is Verdict.INVALID
+    assert found.iterations is None
+    assert "differ from the reference" in found.failure
+
+
+def test_b0_is_interpolated_to_the_windows_midpoint():
+    found = interpolate((baseline("B0", 100.0, 0), baseline("B0", 110.0, 100)), "gpu", 51 * SECOND)
+    assert found.power_w == pytest.approx(105.0)
+    assert found.drift == pytest.approx(0.1)
+    assert interpolate((), "gpu", 0) is None
+
+
+def test_drift_of_b0_is_a_doubt_of_the_net_columns_or_voids_them():
+    shifted = replace(WINDOW, begin_ns=50 * SECOND, end_ns=60 * SECOND)
+    calm = net_of_host(row(shifted), (baseline("B0", 100.0, 0), baseline("B0", 101.0, 100)), DEFAULT_LIMITS)
+    assert calm.energy_gpu_net_b0_j == pytest.approx(5000.0 - 100.54 * 10, rel=1e-3)
+    assert calm.doubts == ()
+    drifting = net_of_host(
+        row(shifted), (baseline("B0", 100.0, 0), baseline("B0", 107.0, 100)), DEFAULT_LIMITS
+    )
+    assert {doubt.rule for doubt in drifting.doubts} == {Rule.BASELINE_DRIFT}
+    assert drifting.energy_gpu_net_b0_j is not None
+    void = net_of_host(row(shifted), (baseline("B0", 100.0, 0), baseline("B0", 120.0, 100)), DEFAULT_LIMITS)
+    assert void.energy_gpu_net_b0_j is None
+    assert void.energy_gpu_j == 5000.0
+    assert "energy_gpu_net_b0_j" in {item.domain for item in void.absent}
+
+
+def test_a_blank_row_is_a_failed_one_that_names_what_was_asked():
+    found = blank_row(IDENTITY, PLANNED, attempt=2, window=1)
+    assert found.verdict is Verdict.FAILED
+    assert found.trial_id == "r02.pytorch.eager.resnet50.fp32.b64.a2.w1"
+    assert found.iterations is None
