@@ -20,16 +20,30 @@ from greenbench.fleet.answers import LoadedFacts
 SECOND = 1_000_000_000
 LOAD = Workload(model="resnet50", batch_size=64, precision="fp32", sequence_length=None, weights="matched")
 CELL = Cell(
-    runtime="pytorch", mode="eager", source=None, workload=LOAD, path="loop", io="device", device="cuda",
-    threads=2, weights_from="seeded",
-)  # fmt: skip
+    runtime="pytorch",
+    mode="eager",
+    source=None,
+    workload=LOAD,
+    path="loop",
+    io="device",
+    device="cuda",
+    threads=2,
+    weights_from="seeded",
+)
 PLANNED = PlannedLoad(round=2, position=7, cell=CELL)
 IDENTITY = RunIdentity(run_id="run", host_id="host", gpu_uuid="GPU-1")
 EQUAL = Parity(relative_error=1e-6, cosine=1.0, top1_agreement=1.0, rows=8, limit=1e-4, passed=True)
 FACTS = LoadedFacts(
-    inputs=(), outputs=(), parameters=1, device_bytes=0, load_s=1, build_s=0.1, nodes_per_provider={}, flags={},
+    inputs=(),
+    outputs=(),
+    parameters=1,
+    device_bytes=0,
+    load_s=1,
+    build_s=0.1,
+    nodes_per_provider={},
+    flags={},
     dtypes={},
-)  # fmt: skip
+)
 METERS = MeterSet(
     domains={Domain.GPU: ("counter",), Domain.CPU: ("rapl:package-0",), Domain.PSYS: ("rapl:psys",)},
     scope="gpu+cpu",
@@ -37,20 +51,31 @@ METERS = MeterSet(
 )
 INSTRUMENTS = Instruments(meters=METERS, sensor_period_s=0.1, limits=DEFAULT_LIMITS)
 WINDOW = Window(
-    begin_ns=0, end_ns=10 * SECOND, iterations=400.5, edge_source="counter", sensor_periods=100.0, cpu_s=9.0,
+    begin_ns=0,
+    end_ns=10 * SECOND,
+    iterations=400.5,
+    edge_source="counter",
+    sensor_periods=100.0,
+    cpu_s=9.0,
     energy={
         Domain.GPU: Energy(joules=5000.0, edge_u95_j=3.0),
         Domain.CPU: Energy(joules=1000.0, edge_u95_j=4.0),
         Domain.PSYS: Energy(joules=9000.0, edge_u95_j=100.0),
     },
-)  # fmt: skip
+)
 
 
 def baseline(kind, watts, begin_s, domain="gpu"):
     return Baseline(
-        kind=kind, load_id=None, domain=domain, begin_ns=begin_s * SECOND, end_ns=(begin_s + 2) * SECOND,
-        power_w=watts, standard_error_w=None, settled=True,
-    )  # fmt: skip
+        kind=kind,
+        load_id=None,
+        domain=domain,
+        begin_ns=begin_s * SECOND,
+        end_ns=(begin_s + 2) * SECOND,
+        power_w=watts,
+        standard_error_w=None,
+        settled=True,
+    )
 
 
 def row(window=WINDOW, **changes):

@@ -7,7 +7,7 @@ from pathlib import Path
 from greenbench.core.errors import MeterError
 from greenbench.energy.sensor import CallSensor
 
-POLL_S = 0.1
+POLL_S = 0.5
 _IDLE, _IOWAIT, _STEAL = 3, 4, 7
 
 

@@ -20,7 +20,7 @@ from greenbench.energy.sensor import Sensor
 DENSE_PAUSE_S = 0.001
 """Pause between two dense reads: the counter's call takes longer than this by itself."""
 
-_LONGEST_SLEEP_S = 0.05
+_LONGEST_SLEEP_S = 0.5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,0 +1,1 @@
+"""What greenbench itself costs, as programs that print a table."""
