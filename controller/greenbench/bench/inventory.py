@@ -1,10 +1,11 @@
 """What is known, built, prepared and proven; and how to take it down."""
 
-import json
 from typing import Any
 
 from greenbench.bench.context import Options, open_context
+from greenbench.bench.house import House
 from greenbench.bench.library import ModelLibrary
+from greenbench.bench.provision import read_proofs
 from greenbench.core.workload import MODELS
 from greenbench.fleet.assets import assets_root
 from greenbench.fleet.choice import choose
@@ -38,7 +39,7 @@ def known_models(options: Options) -> list[Row]:
 def known_runtimes(options: Options) -> list[Row]:
     """Return one row per runtime of the catalogue: built or not, with which modes, proven or not."""
     with open_context(options) as context:
-        proofs = _proofs(context.state)
+        proofs = read_proofs(context.state)
         rows: list[Row] = []
         for spec in context.catalogue.values():
             build = context.house.launcher.built(spec, context.house.device)
@@ -49,20 +50,15 @@ def known_runtimes(options: Options) -> list[Row]:
                     "device": context.house.device,
                     "modes": ", ".join(spec.modes_on(context.house.device)),
                     "built": build.identity[:24] if build else "no: greenbench up",
-                    "proven": _proven(spec.name, proofs),
+                    "proven": _proven(spec.name, context.house, proofs),
                 }
             )
     return rows
 
 
-def _proofs(state: StateFolder) -> list[Row]:
-    path = state.root / "parity.json"
-    rows: list[Row] = json.loads(path.read_text()) if path.exists() else []
-    return rows
-
-
-def _proven(name: str, proofs: list[Row]) -> str:
-    own = [proof["parity"]["passed"] for proof in proofs if proof["runtime"] == name]
+def _proven(name: str, house: House, proofs: list[Row]) -> str:
+    here = {"runtime": name, "launcher": house.launcher.name, "device": house.device}
+    own = [proof["parity"]["passed"] for proof in proofs if here.items() <= proof.items()]
     return f"{sum(own)} of {len(own)} models" if own else "not yet"
 
 

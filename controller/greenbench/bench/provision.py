@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from itertools import product
+from typing import Any
 
 from greenbench.bench.context import Context, remember_base_image, remembered_base_image
 from greenbench.bench.house import House, Running
@@ -26,6 +27,8 @@ from greenbench.fleet.catalog import select
 from greenbench.fleet.launcher import Build
 from greenbench.fleet.lease import StateLease
 from greenbench.fleet.state import StateFolder
+
+PROOFS = "parity.json"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,8 +132,21 @@ def _proof(house: House, running: Running, cell: Cell) -> Proof:
 
 
 def _keep(state: StateFolder, house: House, proofs: tuple[Proof, ...]) -> None:
-    path = state.root / "parity.json"
-    rows = [asdict(proof) | {"launcher": house.launcher.name, "device": house.device} for proof in proofs]
+    """Keep these proofs beside those of other runtimes, launchers and devices."""
+    path = state.root / PROOFS
+    here = {"launcher": house.launcher.name, "device": house.device}
+    fresh = [asdict(proof) | here for proof in proofs]
+    names = {proof.runtime for proof in proofs}
+    others = [
+        row for row in read_proofs(state) if row["runtime"] not in names or not here.items() <= row.items()
+    ]
     partial = path.with_suffix(".partial")
-    partial.write_text(json.dumps(rows, indent=1))
+    partial.write_text(json.dumps([*others, *fresh], indent=1))
     partial.replace(path)
+
+
+def read_proofs(state: StateFolder) -> list[dict[str, Any]]:
+    """Return the parity results of every `greenbench up` in this state folder, the newest per runtime."""
+    path = state.root / PROOFS
+    rows: list[dict[str, Any]] = json.loads(path.read_text()) if path.exists() else []
+    return rows

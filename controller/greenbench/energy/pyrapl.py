@@ -36,9 +36,10 @@ def open_pyrapl(load: Callable[[], Mapping[Domain, Counters]] | None = None) -> 
     sensors: dict[str, Sensor] = {}
     domains: dict[Domain, tuple[str, ...]] = {}
     for domain, device in devices.items():
-        sockets = range(len(device() or ()))
+        # pyRAPL fills a socket that it does not read with -1.
+        sockets = [socket for socket, value in enumerate(device() or ()) if value >= 0]
         domains[domain] = tuple(f"pyrapl:{domain}-{socket}" for socket in sockets)
-        for socket, stream in enumerate(domains[domain]):
+        for socket, stream in zip(sockets, domains[domain], strict=True):
             sensors[stream] = CallSensor(
                 stream=stream, unit="J", period_s=POLL_S, call=_reader(device, socket)
             )
