@@ -27,7 +27,8 @@ $(DEV_STAMP): $(STAMP)
 
 bench: $(STAMP)  ## build two runtimes, measure the suite `quick`; the last line is the run's folder
 	$(BIN)/greenbench up --launcher $(LAUNCHER)
-	$(BIN)/greenbench run --launcher $(LAUNCHER)
+	# Status 1: measured, and the table names trials that are invalid; the folder stays the last line.
+	@$(BIN)/greenbench run --launcher $(LAUNCHER) || [ $$? -eq 1 ]
 
 lint: $(DEV_STAMP)  ## style, types, import contracts
 	$(BIN)/ruff check .

@@ -124,7 +124,9 @@ def paired(first: Callable[[], float], second: Callable[[], float], pairs: int) 
 
 def judged(what: str, ratio: Ratio, *, limit: float, width: float) -> Line:
     """Return the line of a ratio that should be 1."""
-    if ratio.half_width > width:
+    if ratio.low > 1 + limit or ratio.high < 1 - limit:
+        verdict = "BEYOND"
+    elif ratio.half_width > width:
         verdict = "this host is too noisy to say"
     else:
         verdict = "within" if abs(ratio.point - 1) <= limit else "BEYOND"
