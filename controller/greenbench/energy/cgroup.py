@@ -2,6 +2,7 @@
 
 import os
 import resource
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +11,7 @@ from greenbench.core.errors import MeterError
 from greenbench.core.units import seconds_from_ns
 from greenbench.energy.sensor import CallSensor, Sensor
 
-POLL_S, MEMORY_POLL_S = 0.2, 1.0
+POLL_S, MEMORY_POLL_S, TREE_AGE_S = 0.2, 1.0, 2.0
 CPU_STREAM, MEMORY_STREAM = "runtime:cpu", "runtime:memory"
 _MICROSECONDS = 1_000_000
 
@@ -61,9 +62,15 @@ def _controllers(line: str) -> list[tuple[str, str]]:
 def _version_1(root: Path, paths: dict[str, str]) -> CgroupFiles:
     return CgroupFiles(
         version=1,
-        cpu=_inside(root / "cpuacct", paths["cpuacct"]) / "cpuacct.usage",
+        cpu=_inside(_mount(root, "cpuacct"), paths["cpuacct"]) / "cpuacct.usage",
         memory=_inside(root / "memory", paths.get("memory", "/")) / "memory.max_usage_in_bytes",
     )
+
+
+def _mount(root: Path, controller: str) -> Path:
+    # Some distributions mount both under one name and leave the short names' links out.
+    both = (root / controller, root / "cpu,cpuacct", root / "cpuacct,cpu")
+    return next((folder for folder in both if folder.exists()), both[0])
 
 
 def _version_2(root: Path, path: str) -> CgroupFiles:
@@ -117,32 +124,49 @@ def process_tree_sensors(pid: int, *, proc: Path = Path("/proc")) -> tuple[Senso
         pid: The main process.
         proc: The kernel's process table.
     """
+    tree = _Tree(proc, pid)
     return _pair(
-        lambda: sum(_cpu_ticks(proc, one) for one in _tree(proc, pid)) / os.sysconf("SC_CLK_TCK"),
-        lambda: float(sum(_resident_pages(proc, one) for one in _tree(proc, pid)) * resource.getpagesize()),
+        lambda: sum(_cpu_ticks(proc, one, root=pid) for one in tree.pids()) / os.sysconf("SC_CLK_TCK"),
+        lambda: float(sum(_resident_pages(proc, one) for one in tree.pids()) * resource.getpagesize()),
     )
 
 
-def _tree(proc: Path, pid: int) -> list[int]:
-    """Return a process and its descendants.
+class _Tree:
+    """A process and its descendants, from the kernel's own lists, looked up again every `TREE_AGE_S`.
 
-    From the kernel's own lists: a walk over all of /proc costs a hundred times as much, beside a measurement.
+    A framework's process has dozens of threads, each with a list of its own: reading them all costs more
+    than every other sensor together, and children hardly ever come and go.
     """
-    found = [pid]
-    for parent in found:
-        try:
-            for thread in (proc / str(parent) / "task").iterdir():
-                found += map(int, (thread / "children").read_text().split())
-        except OSError as err:
-            if parent == pid:
-                raise MeterError(f"process {pid} is gone") from err
-    return found
+
+    def __init__(self, proc: Path, pid: int) -> None:
+        self._proc, self._pid = proc, pid
+        self._found: list[int] = []
+        self._looked_s = -TREE_AGE_S
+
+    def pids(self) -> list[int]:
+        now_s = time.monotonic()
+        if not self._found or now_s - self._looked_s >= TREE_AGE_S:
+            self._found, self._looked_s = self._look(), now_s
+        return self._found
+
+    def _look(self) -> list[int]:
+        found = [self._pid]
+        for parent in found:
+            try:
+                for thread in (self._proc / str(parent) / "task").iterdir():
+                    found += map(int, (thread / "children").read_text().split())
+            except OSError as err:
+                if parent == self._pid:
+                    raise MeterError(f"process {self._pid} is gone") from err
+        return found
 
 
-def _cpu_ticks(proc: Path, pid: int) -> int:
+def _cpu_ticks(proc: Path, pid: int, *, root: int) -> int:
     try:
         text = (proc / str(pid) / "stat").read_text()
-    except OSError:
+    except OSError as err:
+        if pid == root:
+            raise MeterError(f"process {root} is gone") from err
         return 0  # a child that just ended: its parent's children times have it
     return sum(map(int, text.rpartition(")")[2].split()[11:15]))
 
