@@ -9,6 +9,9 @@ from greenbench.core.units import ns_from_seconds
 LAG_S = 0.2
 """How long instant power lags behind the load: the load runs this much longer at both ends."""
 
+POLLS_S = 0.6
+"""How long the load goes on after that: every slowly polled sensor is read once past the last edge."""
+
 DENSE_PERIODS = 3.0
 """Sensor periods on either side of an edge in which the counter is read densely."""
 
@@ -89,7 +92,7 @@ def hold(
         _wait_until(begin_ns, check, clock, sleep)
         with dense():
             _wait_until(end_ns, check, clock, sleep)
-    _wait_until(asked[-1].end_ns + ns_from_seconds(lead_s(sensor_period_s)), check, clock, sleep)
+    _wait_until(asked[-1].end_ns + ns_from_seconds(lead_s(sensor_period_s) + POLLS_S), check, clock, sleep)
 
 
 def _wait_until(

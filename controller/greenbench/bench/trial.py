@@ -15,7 +15,7 @@ from greenbench.bench.instruments import Instruments
 from greenbench.bench.making import reference_outputs
 from greenbench.bench.parity import compare, fallback_doubt, numeric_mode_doubt
 from greenbench.bench.rest import Rest
-from greenbench.bench.timeline import Asked, hold, lay_out
+from greenbench.bench.timeline import POLLS_S, Asked, hold, lay_out
 from greenbench.bench.warmup import sub_window_s, warm_up
 from greenbench.core.doubt import Doubt, Limits, Rule
 from greenbench.core.parity import Parity
@@ -210,6 +210,8 @@ class _Measuring:
             doubts = self._warm_up(stream)
             asked = self._hold(stream)
             ends_ns = stream.stop().ends_ns
+        # An iteration longer than the tail ends the window here: its CPU seconds need one more reading.
+        self.instruments.sleep(POLLS_S / 2)
         baselines += self._baseline() if self.protocol.rigorous else ()
         record = self.recorder.record()
         windows = tuple(_cut(record, window, ends_ns, self.instruments) for window in asked)
