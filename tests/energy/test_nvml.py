@@ -1,3 +1,7 @@
+import os
+import subprocess
+import sys
+import time
 from types import SimpleNamespace
 
 import pynvml
@@ -7,6 +11,7 @@ from greenbench.core.errors import ConfigurationError, MeterError, SensorAbsentE
 from greenbench.core.reading import Domain
 from greenbench.energy.meter import open_meters
 from greenbench.energy.nvml import open_gpu
+from greenbench.energy.recorder import Recorder
 
 
 class FakeNvml:
@@ -173,3 +178,108 @@ def test_a_module_whose_counter_covers_the_cpu_does_not_count_it_twice(tmp_path)
         reasons = {item.domain: item.reason for item in meters.absent}
         assert "whole module" in reasons["cpu"]
         assert meters.scope == "gpu"
+
+
+def test_a_field_that_the_driver_refuses_is_a_missing_stream_not_a_number():
+    class WithoutInstant(FakeNvml):
+        def nvmlDeviceGetFieldValues(self, handle, fields):
+            return [
+                SimpleNamespace(
+                    nvmlReturn=pynvml.NVML_ERROR_NOT_SUPPORTED, value=SimpleNamespace(uiVal=4_000_000)
+                )
+            ]
+
+    gpu = open_gpu(WithoutInstant(), 0)
+    assert "instant" not in values(gpu)
+    assert "instant" in {item.domain for item in gpu.absent}
+    assert gpu.domains == {Domain.GPU: ("counter",)}
+
+
+def test_what_a_board_does_not_tell_is_absent_and_the_rest_is_there():
+    library = FakeNvml(
+        broken={
+            "nvmlDeviceGetEnforcedPowerLimit": pynvml.NVML_ERROR_NOT_SUPPORTED,
+            "nvmlDeviceGetComputeRunningProcesses": pynvml.NVML_ERROR_NOT_SUPPORTED,
+        }
+    )
+    gpu = open_gpu(library, 0)
+    assert gpu.facts["power_limit_w"] is None
+    assert gpu.facts["sm_clock_max_hz"] == pytest.approx(1.98e9)
+    assert {item.domain for item in gpu.absent} == {"foreign_processes"}
+
+
+@pytest.mark.parametrize("mode", [0, 1])
+def test_mig_is_told(monkeypatch, mode):
+    monkeypatch.setattr(FakeNvml, "nvmlDeviceGetMigMode", lambda *_: (mode, mode))
+    assert open_gpu(FakeNvml(), 0).facts["mig"] is bool(mode)
+
+
+def test_a_board_without_mig_has_none():
+    library = FakeNvml(broken={"nvmlDeviceGetMigMode": pynvml.NVML_ERROR_NOT_SUPPORTED})
+    assert open_gpu(library, 0).facts["mig"] is False
+
+
+def test_a_gpu_that_falls_off_the_bus_mid_run_is_a_fault_and_the_others_go_on():
+    library = FakeNvml()
+    sensors = open_gpu(library, 0).sensors
+    library.broken = {"nvmlDeviceGetTotalEnergyConsumption": pynvml.NVML_ERROR_GPU_IS_LOST}
+    with Recorder(sensors) as recorder, recorder.dense():
+        deadline = time.monotonic() + 10
+        while time.monotonic() < deadline and not (
+            recorder.record().faults and len(recorder.record()["instant"]) >= 3
+        ):
+            time.sleep(0.01)
+        record = recorder.record()
+    assert len(record["counter"]) == 0
+    assert len(record["instant"]) >= 3
+    assert {fault.stream for fault in record.faults} == {"counter"}
+    assert "fallen off the bus" in record.faults[0].message
+
+
+@pytest.mark.parametrize(
+    "library",
+    [
+        FakeNvml(names=()),
+        FakeNvml(broken={"nvmlDeviceGetCount": pynvml.NVML_ERROR_UNKNOWN}),
+        FakeNvml(broken={"nvmlDeviceGetHandleByIndex": pynvml.NVML_ERROR_GPU_IS_LOST}),
+    ],
+)
+def test_a_driver_that_fails_to_show_its_gpus_is_an_absent_sensor_and_is_let_go(library):
+    with pytest.raises(SensorAbsentError):
+        open_gpu(library, 0)
+    assert library.open == 0
+
+
+def test_an_unknown_gpu_leaves_the_library_closed():
+    library = FakeNvml()
+    with pytest.raises(ConfigurationError) as caught:
+        open_gpu(library, 7)
+    assert len(str(caught.value).splitlines()) == 1
+    assert library.open == 0
+
+
+def test_this_process_and_its_children_are_not_foreign():
+    child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+    try:
+        library = FakeNvml()
+        gpu = open_gpu(library, 0)
+        library.pids = [os.getpid(), child.pid]
+        assert values(gpu)["foreign_processes"] == 0.0
+        library.pids = [os.getpid(), child.pid, 1]
+        assert values(gpu)["foreign_processes"] == 1.0
+    finally:
+        child.kill()
+        child.wait()
+
+
+def test_the_gpus_energy_and_the_cpus_add_up_where_both_are_there(tmp_path):
+    for name, label in (("intel-rapl:0", "package-0"), ("intel-rapl:0:0", "dram")):
+        folder = tmp_path / name
+        folder.mkdir()
+        (folder / "name").write_text(label)
+        (folder / "energy_uj").write_text("1")
+        (folder / "max_energy_range_uj").write_text("262143328850")
+    with open_meters(device="cuda", gpu="GPU-111", nvml=FakeNvml(), powercap_root=tmp_path) as meters:
+        assert meters.scope == "gpu+cpu+dram"
+        assert meters.facts["gpu"]["uuid"] == "GPU-111"
+        assert meters.absent == ()

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from greenbench.core.doubt import Rule
-from greenbench.core.errors import ConfigurationError
+from greenbench.core.errors import ConfigurationError, MeterError
 from greenbench.core.reading import Domain, Series
 from greenbench.energy import pyrapl
 from greenbench.energy.meter import MeterSet
@@ -59,3 +59,25 @@ def test_a_wrap_voids_the_domain_instead_of_inventing_joules():
     window = window_of(50.0 * np.arange(106) * 0.1 % 200.0)
     assert Domain.CPU not in window.energy
     assert Rule.COUNTER_RESET in {doubt.rule for doubt in judge(window, DEFAULT_LIMITS)}
+
+
+@pytest.mark.parametrize("later", [None, (-1.0,), OSError(5, "Input/output error"), ValueError("''")])
+def test_a_socket_that_stops_answering_is_an_error_never_a_joule(later):
+    answers = iter([(1.0,), later])
+
+    def device():
+        answer = next(answers)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    (sensor,) = open_pyrapl(lambda: {Domain.CPU: device}).sensors
+    with pytest.raises(MeterError, match="pyRAPL"):
+        sensor.read()
+
+
+@pytest.mark.parametrize("answer", [None, (), (-1.0, -1.0)])
+def test_a_device_that_reads_nothing_is_an_absent_domain(answer):
+    meter = open_pyrapl(lambda: {Domain.CPU: lambda: answer, Domain.DRAM: lambda: (1.0,)})
+    assert set(meter.domains) == {Domain.DRAM}
+    assert [item.domain for item in meter.absent] == [Domain.CPU]

@@ -140,3 +140,36 @@ def test_the_period_of_simulated_sensors_is_found(period_s):
     stamps = (reads * SECOND).astype(np.int64)
     series = Series(stream="counter", unit="J", t_before_ns=stamps, t_after_ns=stamps, value=value)
     assert sensor_period(series) == pytest.approx(period_s, rel=0.02)
+
+
+def test_on_a_square_wave_the_two_disagree_by_what_sampling_loses(trace):
+    begin, end = trace.phases["square_300ms"]
+    asked = Asked(begin_ns=begin + SECOND, end_ns=end - SECOND)
+    window = cut(
+        trace.record((asked,)),
+        METERS,
+        asked_begin_ns=asked.begin_ns,
+        asked_end_ns=asked.end_ns,
+        ends_ns=trace.ends["square_300ms"],
+        sensor_period_s=trace.period_s,
+    )
+    assert 1.015 <= window.counter_over_integral <= 1.045
+
+
+def test_most_intervals_hold_the_trend(trace):
+    """The trend leaves out what power really did from second to second, so a few more than 5% miss it."""
+    trend, held = trace.trend("bs64"), []
+    for asked in windows(trace, 1.0):
+        window = cut(
+            trace.record((asked,)),
+            METERS,
+            asked_begin_ns=asked.begin_ns,
+            asked_end_ns=asked.end_ns,
+            ends_ns=trace.ends["bs64"],
+            sensor_period_s=trace.period_s,
+        )
+        first, last = trace.iterations_at("bs64", [window.begin_ns, window.end_ns])
+        found = window.energy[Domain.GPU]
+        held.append(abs(found.joules - (trend(last) - trend(first))) <= found.edge_u95_j)
+        assert found.edge_u95_j <= 0.02 * found.joules
+    assert np.mean(held) >= 0.88

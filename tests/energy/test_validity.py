@@ -1,3 +1,4 @@
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
@@ -79,3 +80,64 @@ def test_a_suite_changes_one_limit_and_leaves_the_other():
     limits = limits_from({"not_steady": SimpleNamespace(doubtful=None, invalid=0.5)})
     assert limits[Rule.NOT_STEADY].doubtful == DEFAULT_LIMITS[Rule.NOT_STEADY].doubtful
     assert limits[Rule.NOT_STEADY].invalid == 0.5
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"sensor_periods": 100.0, "iterations": 32.0},
+        {"rate_halves": 0.005, "power_halves": 0.005},
+        {"counter_over_integral": 1.029},
+        {"counter_over_integral": 0.971},
+        {"iteration_over_period": 0.5 * 1.051},
+        {"iteration_over_period": 5.0},
+        {"throttled_share": 0.0, "foreign_processes": 0.0},
+        {"others_cores": 0.1, "steal_share": 0.01},
+        {"gaps": {"instant": 2.0, "utilisation": 1.0}},
+        {"counter_resets": (), "unwrapped_ok": True},
+    ],
+)
+def test_at_its_limit_no_rule_is_broken(changes):
+    assert doubts(**changes) == {}
+
+
+def test_a_doubt_names_the_value_and_the_limit_that_it_passed():
+    found = doubts(throttled_share=0.06)[Rule.THROTTLED]
+    assert (found.value, found.limit) == (0.06, 0.05)
+    assert "0.06" in found.sentence
+    assert "0.05" in found.sentence
+
+
+def test_of_two_doubts_of_one_rule_the_gravest_stays():
+    for changes in (
+        {"rate_halves": 0.006, "power_halves": 0.06},
+        {"rate_halves": 0.06, "power_halves": 0.006},
+    ):
+        assert doubts(**changes)[Rule.NOT_STEADY].verdict is Verdict.INVALID
+
+
+@pytest.mark.parametrize("ratio", [1.0, 0.97, 1.04, 2.0, 3.1, 4.0, 0.5, 1 / 3, 0.25])
+def test_every_simple_fraction_of_the_sensors_period_locks(ratio):
+    assert doubts(iteration_over_period=ratio)[Rule.PERIOD_LOCKED].verdict is Verdict.DOUBTFUL
+
+
+def test_the_widest_gap_of_all_streams_counts():
+    assert doubts(gaps={"a": 1.0, "b": 3.0, "c": 2.0})[Rule.GAP].value == 3.0
+
+
+@pytest.mark.parametrize(("readings", "widened"), [(12, (50 / 12) ** 0.5), (50, 1.0), (500, 1.0)])
+def test_the_limit_widens_with_the_root_of_the_readings_that_lack(readings, widened):
+    found = doubts(counter_over_integral=1.3, instant_readings=readings)[Rule.SENSOR_DISAGREEMENT]
+    assert found.limit == pytest.approx(0.1 * widened)
+    assert found.value == pytest.approx(0.3)
+
+
+def test_every_rule_has_limits():
+    assert set(DEFAULT_LIMITS) == set(Rule)
+
+
+def test_a_suites_limit_keeps_its_rules_direction():
+    limits = limits_from({"too_short": SimpleNamespace(doubtful=200, invalid=None)})
+    assert limits[Rule.TOO_SHORT] == replace(DEFAULT_LIMITS[Rule.TOO_SHORT], doubtful=200)
+    found = judge(Window(**GOOD | {"sensor_periods": 150.0}), limits)
+    assert [(doubt.rule, doubt.verdict) for doubt in found] == [(Rule.TOO_SHORT, Verdict.DOUBTFUL)]

@@ -12,7 +12,7 @@ from greenbench.bench.rest import Rest
 from greenbench.bench.rows import RunIdentity, blank_row, net_of_host, parity_row, rows_of
 from greenbench.bench.trial import measure_load
 from greenbench.core.doubt import Verdict
-from greenbench.core.errors import ConfigurationError, FleetError
+from greenbench.core.errors import ConfigurationError, FleetError, MeterError
 from greenbench.core.plan import Plan, PlannedLoad
 from greenbench.core.progress import Observer
 from greenbench.core.trial import Baseline, Trial
@@ -119,7 +119,7 @@ def _one_load(bench: Bench, plan: Plan, load: PlannedLoad, rest: Rest) -> None:
             generator=generator,
             observer=bench.observer,
         )
-    except FleetError as err:
+    except (FleetError, MeterError) as err:
         row = blank_row(bench.identity, load, attempt=attempt, window=1)
         _keep(bench, load, attempt, (replace(row, failure=str(err), absent=bench.instruments.meters.absent),))
         return

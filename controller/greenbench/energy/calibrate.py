@@ -8,16 +8,26 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from greenbench.core.errors import MeterError
 from greenbench.core.reading import Series
-from greenbench.core.units import ns_from_seconds, seconds_from_ns
+from greenbench.core.units import ns_from_seconds
 from greenbench.energy.changes import changes_of
 from greenbench.energy.meter import MeterSet
 from greenbench.energy.sensor import Sensor
 
 LENGTH_S = 3.0
 FEWEST_CHANGES = 8
+
+TIGHT = 1.5
+"""Changes between two reads this many times as far apart as usual do not tell the phase."""
+
+NEARLY = 0.9
+"""Periods whose agreement is this share of the best one's fit as well."""
+
+SHORTEST = 3.0
+"""The typical gap between two changes that were seen is at most so many periods."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,19 +50,36 @@ class Calibration:
 def sensor_period(series: Series) -> float:
     """Return a counter's period from a dense record, seconds.
 
-    The median gap decides how many periods lie between any two changes; the line through all of them
-    then averages the reads' own length out.
+    The period is the one at which the changes' phases agree best. Median gaps do not tell it where a read
+    takes a good part of a period: they are whole reads long, and slow reads pass changes over.
 
     Raises:
         MeterError: Too few changes.
     """
-    by_ns = changes_of(series).by_ns
-    if len(by_ns) < FEWEST_CHANGES:
-        raise MeterError(f"{series.stream} changed {len(by_ns)} times while it was calibrated; is it stuck?")
-    gaps = np.diff(by_ns)
-    steps = np.concatenate([[0], np.cumsum(np.maximum(1, np.round(gaps / np.median(gaps))))])
-    slope = np.polyfit(steps, (by_ns - by_ns[0]).astype(np.float64), 1)[0]
-    return seconds_from_ns(float(slope))
+    changes = changes_of(series)
+    if len(changes.by_ns) < FEWEST_CHANGES:
+        raise MeterError(
+            f"{series.stream} changed {len(changes.by_ns)} times while it was calibrated; is it stuck?"
+        )
+    widths = (changes.by_ns - changes.after_ns) / ns_from_seconds(1.0)
+    tight = widths <= TIGHT * np.median(widths)
+    middles = (changes.by_ns + changes.after_ns)[tight] / 2
+    times = (middles - middles[0]) / ns_from_seconds(1.0)
+    typical = float(np.median(np.diff(changes.by_ns))) / ns_from_seconds(1.0)
+    # Below twice the width of a read its own rhythm would be found; above the typical gap lies no period.
+    lowest = min(max(typical / SHORTEST, 2 * float(np.median(widths))), 0.9 * typical)
+    periods = np.arange(lowest, 1.2 * typical, typical**2 / (8 * times[-1]))
+    agreement = _agreement(times, periods)
+    # Parts of the period fit a regular grid as well as the whole: the longest that fits is meant.
+    period = float(periods[agreement >= NEARLY * agreement.max()].max())
+    near = period + period**2 / times[-1] * np.linspace(-1, 1, 1001)
+    return float(near[np.argmax(_agreement(times, near))])
+
+
+def _agreement(times: NDArray[np.float64], periods: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return how well the phases of some instants agree under each period: float64 [n]."""
+    agreement: NDArray[np.float64] = np.abs(np.exp(2j * np.pi * times / periods[:, None]).sum(axis=1))
+    return agreement
 
 
 def calibrate(
@@ -121,6 +148,8 @@ def counter_period(meters: MeterSet, folder: Path, *, anew: bool = False) -> flo
 
 def _known(path: Path) -> Calibration | None:
     try:
-        return Calibration(**json.loads(path.read_text()))
+        known = Calibration(**json.loads(path.read_text()))
+        usable = known.period_s > 0
     except (OSError, ValueError, TypeError):
         return None  # measured anew: nothing is lost but three seconds
+    return known if usable else None

@@ -153,12 +153,20 @@ class _Tree:
         found = [self._pid]
         for parent in found:
             try:
-                for thread in (self._proc / str(parent) / "task").iterdir():
-                    found += map(int, (thread / "children").read_text().split())
+                threads = tuple((self._proc / str(parent) / "task").iterdir())
             except OSError as err:
                 if parent == self._pid:
                     raise MeterError(f"process {self._pid} is gone") from err
+                continue
+            found += [child for thread in threads for child in _children(thread)]
         return found
+
+
+def _children(thread: Path) -> list[int]:
+    try:
+        return [int(child) for child in (thread / "children").read_text().split()]
+    except OSError:
+        return []  # this thread just ended; the others of its process go on
 
 
 def _cpu_ticks(proc: Path, pid: int, *, root: int) -> int:

@@ -66,7 +66,7 @@ def first_edge_after(changes: Changes, instant_ns: int, period_s: float) -> Edge
     Args:
         changes: Observed around the instant.
         instant_ns: The asked edge.
-        period_s: The sensor's period, calibrated; 0 leaves the change where it was observed.
+        period_s: The sensor's period, calibrated.
 
     Returns:
         The edge; None where the record shows no change closely enough after it.
@@ -75,10 +75,7 @@ def first_edge_after(changes: Changes, instant_ns: int, period_s: float) -> Edge
     index = _tight_change_after(changes, instant_ns, period_ns)
     if index is None:
         return None
-    if not period_s:
-        low, high = int(changes.after_ns[index] - changes.by_ns[index]), 0
-    else:
-        low, high = _phase(changes, index, period_ns)
+    low, high = _phase(changes, index, period_ns)
     return Edge(
         t_ns=int(changes.by_ns[index]) + (low + high) // 2,
         value=float(changes.value[index]),
@@ -88,7 +85,7 @@ def first_edge_after(changes: Changes, instant_ns: int, period_s: float) -> Edge
 
 def _tight_change_after(changes: Changes, instant_ns: int, period_ns: int) -> int | None:
     first = int(np.searchsorted(changes.by_ns, instant_ns, side="right"))
-    reach = instant_ns + NEIGHBOURS_PERIODS * period_ns if period_ns else np.iinfo(np.int64).max
+    reach = instant_ns + NEIGHBOURS_PERIODS * period_ns
     widths = changes.by_ns - changes.after_ns
     near = np.abs(changes.by_ns - instant_ns) <= NEIGHBOURS_PERIODS * period_ns
     limit = LOOSE * float(np.median(widths[near])) if near.any() else np.inf
@@ -104,9 +101,39 @@ def _phase(changes: Changes, index: int, period_ns: int) -> tuple[int, int]:
     """Return the bounds, relative to change `index`'s `by_ns`, between which its true instant lies."""
     origin = changes.by_ns[index]
     near = np.abs(changes.by_ns - origin) <= NEIGHBOURS_PERIODS * period_ns
-    # Only changes seen between two close reads tell the phase; a gap between dense stretches tells nothing.
-    near &= changes.by_ns - changes.after_ns <= period_ns
+    # Only changes seen between two close reads tell the phase: wider ones may be counted a period off.
+    near &= changes.by_ns - changes.after_ns <= period_ns // 2
     steps = np.round((changes.by_ns[near] - origin) / period_ns) * period_ns
-    low = (changes.after_ns[near] - origin - steps).max(initial=changes.after_ns[index] - origin)
+    # The latest change before a read is never older than a period, however long the read before it took.
+    own = max(changes.after_ns[index] - origin, -period_ns)
+    low = (changes.after_ns[near] - origin - steps).max(initial=own)
     high = (changes.by_ns[near] - origin - steps).min(initial=0)
-    return int(min(low, high)), int(max(low, high))
+    # Neighbours that contradict each other show the sensor's own jitter: what they leave open is as wide,
+    # and never outside of what this change's own two reads showed.
+    return max(int(own), int(min(low, high))), min(0, int(max(low, high)))
+
+
+def step_scatter(changes: Changes, instants_ns: tuple[int, ...], period_s: float) -> float:
+    """Return how much single steps of the counter differ around some edges, in the counter's unit.
+
+    A window's energy is no better known than one step's: the sensor samples power inside each step, and
+    closes a step a little early or late. The standard deviation of the steps around each edge says how much.
+
+    Args:
+        changes: Observed around the edges.
+        instants_ns: The edges.
+        period_s: The sensor's period.
+    """
+    period_ns = ns_from_seconds(period_s)
+    gaps = np.diff(changes.by_ns)
+    steps = np.diff(changes.value)
+    single = (gaps > period_ns / 2) & (gaps < period_ns * LOOSE)
+    groups = [
+        steps[single & (np.abs(changes.by_ns[1:] - edge) <= NEIGHBOURS_PERIODS * period_ns)]
+        for edge in instants_ns
+    ]
+    free = sum(len(group) - 1 for group in groups if len(group))
+    if free < 1:
+        return 0.0
+    squares = sum(float(((group - group.mean()) ** 2).sum()) for group in groups if len(group))
+    return float(np.sqrt(squares / free))

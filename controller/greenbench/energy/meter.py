@@ -84,8 +84,9 @@ def open_meters(
     """
     if cpu_meter not in CPU_METERS:
         raise ConfigurationError(f"unknown --cpu-meter {cpu_meter!r}; allowed: {', '.join(CPU_METERS)}")
-    opened = open_gpu(nvml or load_nvml(), gpu) if device == "cuda" else None
+    # The CPU's first: nothing of it needs to be let go should the GPU be missing.
     cpu = open_powercap(powercap_root) if cpu_meter == "powercap" else open_pyrapl()
+    opened = open_gpu(nvml or load_nvml(), gpu) if device == "cuda" else None
     return _joined(opened, cpu, cpu_meter, no_gpu)
 
 

@@ -81,8 +81,15 @@ def open_gpu(library: Any, gpu: str | int, *, ours: Callable[[set[int]], set[int
         library.nvmlInit()
     except pynvml.NVMLError as err:
         raise SensorAbsentError(_reason(err)) from err
-    handle, index = _find(library, gpu)
-    facts = _facts(library, handle, index)
+    try:
+        handle, index = _find(library, gpu)
+        facts = _facts(library, handle, index)
+    except pynvml.NVMLError as err:
+        library.nvmlShutdown()
+        raise SensorAbsentError(_reason(err)) from err
+    except (SensorAbsentError, ConfigurationError):
+        library.nvmlShutdown()
+        raise
     sensors, absent = _sensors(library, handle, ours or _ours)
     has_counter = any(sensor.stream == "counter" for sensor in sensors)
     return Gpu(

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from greenbench.core.errors import MeterError
 from greenbench.core.reading import Domain, Series
-from greenbench.core.units import seconds_from_ns
+from greenbench.core.units import ns_from_seconds, seconds_from_ns
 from greenbench.energy.changes import changes_of, first_edge_after
 from greenbench.energy.meter import MeterSet
 from greenbench.energy.observations import inside, integral, middle
@@ -21,6 +21,9 @@ SETTLED = 0.01
 """Largest relative difference of the two halves of a settled stretch."""
 
 BLOCK_S = 1.0
+
+REACH_PERIODS = 2.0
+"""A stream that was last read longer than this many of its periods from an edge does not cover it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,7 +61,7 @@ def mean_power(
         sensor_period_s: Calibrated period of the energy counter; 0 where there is none.
 
     Raises:
-        MeterError: No reading covers the stretch.
+        MeterError: No reading covers the stretch, or a counter went backwards or stepped too far in it.
     """
     streams = meters.domains[domain]
     watts = [_of_stream(record, meters, stream, (begin_ns, end_ns), sensor_period_s) for stream in streams]
@@ -77,6 +80,9 @@ def _of_stream(
     if series is None or not len(series):
         raise MeterError(f"{stream} gave no reading over the baseline")
     if stream not in record.dense:
+        reach = ns_from_seconds(REACH_PERIODS * record.periods_s[stream])
+        if series.t_before_ns[0] > stretch_ns[0] + reach or series.t_before_ns[-1] < stretch_ns[1] - reach:
+            raise MeterError(f"{stream} was not read over the whole baseline")
         joules = np.diff(_joules_at(series, meters, np.array(stretch_ns)))
         return float(joules[0]) / seconds_from_ns(stretch_ns[1] - stretch_ns[0])
     changes = changes_of(series)
@@ -87,7 +93,11 @@ def _of_stream(
 
 
 def _joules_at(series: Series, meters: MeterSet, instants: NDArray[Any]) -> NDArray[np.float64]:
-    joules: NDArray[np.float64] = np.interp(instants, middle(series), cumulative(series, meters))
+    try:
+        total = cumulative(series, meters)
+    except ValueError as err:
+        raise MeterError(str(err)) from err
+    joules: NDArray[np.float64] = np.interp(instants, middle(series), total)
     return joules
 
 

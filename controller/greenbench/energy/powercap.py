@@ -147,12 +147,11 @@ def _zone(name: str, path: Path) -> Zone:
 
 
 def _max_power_w(path: Path) -> float | None:
-    for pattern in ("constraint_*_max_power_uw", "constraint_*_power_limit_uw"):
-        values = [_number(file) for file in path.glob(pattern)]
-        known = [value for value in values if value]
-        if known:
-            return watts_from_microwatts(max(known))
-    return None
+    # Both kinds: a laptop's only maximum is often that of its long-term constraint, 15 W, while its
+    # short-term limit lets it draw 50 W for half a minute.
+    patterns = ("constraint_*_max_power_uw", "constraint_*_power_limit_uw")
+    largest = max((_number(file) for pattern in patterns for file in path.glob(pattern)), default=0)
+    return watts_from_microwatts(largest) if largest else None
 
 
 def _number(path: Path) -> int:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 
-from greenbench.core.errors import ConfigurationError
+from greenbench.core.errors import ConfigurationError, MeterError
 from greenbench.core.reading import Domain
 from greenbench.core.trial import Absent
 from greenbench.core.units import joules_from_microjoules
@@ -37,7 +37,7 @@ def open_pyrapl(load: Callable[[], Mapping[Domain, Counters]] | None = None) -> 
     domains: dict[Domain, tuple[str, ...]] = {}
     for domain, device in devices.items():
         # pyRAPL fills a socket that it does not read with -1.
-        sockets = [socket for socket, value in enumerate(device() or ()) if value >= 0]
+        sockets = [socket for socket, value in enumerate(_tried(device)) if value >= 0]
         domains[domain] = tuple(f"pyrapl:{domain}-{socket}" for socket in sockets)
         for socket, stream in zip(sockets, domains[domain], strict=True):
             sensors[stream] = CallSensor(
@@ -52,11 +52,21 @@ def open_pyrapl(load: Callable[[], Mapping[Domain, Counters]] | None = None) -> 
     return CpuMeter(sensors=tuple(sensors.values()), domains=found, absent=tuple(absent))
 
 
+def _tried(device: Counters) -> Sequence[float]:
+    try:
+        return device() or ()
+    except (OSError, ValueError):
+        return ()  # then the domain is absent
+
+
 def _reader(device: Counters, socket: int) -> Callable[[], float]:
     def read() -> float:
-        values = device()
-        if values is None:
-            raise OSError("pyRAPL read nothing")
+        try:
+            values = device()
+        except (OSError, ValueError) as err:
+            raise MeterError(f"pyRAPL: {err}") from err
+        if values is None or values[socket] < 0:
+            raise MeterError(f"pyRAPL read nothing of socket {socket}")
         return joules_from_microjoules(values[socket])
 
     return read

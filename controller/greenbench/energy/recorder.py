@@ -159,8 +159,9 @@ class Recorder:
         before = self._clock()
         try:
             value = stream.sensor.read()
-        except (MeterError, OSError) as err:
-            self._faults.append(Fault(stream=stream.sensor.stream, t_ns=before, message=str(err)))
+        except Exception as err:  # noqa: BLE001 - one sensor must not silence all others, whatever it raises
+            message = str(err) if isinstance(err, MeterError) else repr(err)
+            self._faults.append(Fault(stream=stream.sensor.stream, t_ns=before, message=message))
         else:
             stream.before.append(before)
             stream.after.append(self._clock())

@@ -1,0 +1,198 @@
+"""Windows over simulated sensors, of which the true energy is known."""
+
+import numpy as np
+import pytest
+
+from greenbench.bench.timeline import Asked, dense_stretches
+from greenbench.core.doubt import Rule, Verdict
+from greenbench.core.reading import Domain, Series
+from greenbench.energy.cgroup import CPU_STREAM
+from greenbench.energy.meter import MeterSet
+from greenbench.energy.recorder import Record
+from greenbench.energy.validity import DEFAULT_LIMITS, judge
+from greenbench.energy.window import cut
+
+SECOND = 1_000_000_000
+GPU = MeterSet(domains={Domain.GPU: ("counter",)}, scope="gpu")
+JITTER = 0.002
+"""Of a period: on the recorded H100 the changes leave their grid by 0.14% idle, by 0.6% at most loaded."""
+
+
+def series(stream, at_s, value, call_s=1e-5, unit="J"):
+    begin = (np.asarray(at_s) * SECOND).astype(np.int64)
+    after = begin + (np.broadcast_to(call_s, begin.shape) * SECOND).astype(np.int64)
+    return Series(
+        stream=stream, unit=unit, t_before_ns=begin, t_after_ns=after, value=np.asarray(value, float)
+    )
+
+
+def record_of(*found, dense=frozenset(), period_s=0.1):
+    streams = {item.stream: item for item in found}
+    return Record(streams, periods_s=dict.fromkeys(streams, period_s), dense=frozenset(dense))
+
+
+def simulated(generator, period_s):
+    """One second of known, drifting power: (error, half-width of its interval), in sensor steps."""
+    watts = generator.uniform(80, 650)
+    slope = generator.uniform(-0.02, 0.02) * watts
+    begin = 1.0 + generator.uniform(0, period_s)
+    asked = Asked(begin_ns=int(begin * SECOND), end_ns=int((begin + 1.0) * SECOND))
+    ticks = generator.uniform(0, period_s) + period_s * np.arange(int(4 / period_s))
+    ticks = np.sort(ticks + generator.normal(0, JITTER * period_s, len(ticks)))
+    cheapest, dearest = period_s * 0.02, period_s * 0.13
+    reads = []
+    for first, last in dense_stretches((asked,), period_s):
+        calls = generator.uniform(cheapest, dearest, int((last - first) / SECOND / cheapest))
+        begins = first / SECOND + np.concatenate([[0.0], np.cumsum(calls + 0.01 * period_s)[:-1]])
+        kept = begins < last / SECOND
+        reads.append((begins[kept], calls[kept]))
+    at, calls = (np.concatenate(parts) for parts in zip(*reads, strict=True))
+
+    def energy(instant):
+        return watts * instant + slope * instant**2 / 2
+
+    changed = ticks[np.searchsorted(ticks, at, side="right") - 1]
+    window = cut(
+        record_of(series("counter", at, energy(changed), calls), dense={"counter"}),
+        GPU,
+        asked_begin_ns=asked.begin_ns,
+        asked_end_ns=asked.end_ns,
+        ends_ns=np.arange(0, 4 * SECOND, int(period_s * SECOND / 3)),
+        sensor_period_s=period_s,
+    )
+    assert window.edge_source == "counter"
+    truth = energy(window.end_ns / SECOND) - energy(window.begin_ns / SECOND)
+    found = window.energy[Domain.GPU]
+    return (found.joules - truth) / watts / period_s, found.edge_u95_j / watts / period_s
+
+
+def test_intervals_hold_the_truth_as_often_as_they_say():
+    generator = np.random.default_rng(7)
+    drawn = [simulated(generator, period) for period in (0.01, 0.02, 0.05, 0.1) for _ in range(300)]
+    errors, u95 = np.array(drawn).T
+    assert 0.93 <= np.mean(np.abs(errors) <= u95) <= 0.98
+    span = np.diff(np.percentile(errors, [2.5, 97.5]))[0]
+    assert 2 * u95.mean() <= 2 * span
+    assert abs(errors.mean()) <= 3 * errors.std() / np.sqrt(len(errors))
+
+
+def test_rapl_intervals_hold_the_truth_where_power_changes_between_polls():
+    generator = np.random.default_rng(8)
+    meters = MeterSet(domains={Domain.CPU: ("rapl:package-0",)}, scope="cpu")
+    covered = []
+    for _ in range(200):
+        grid = np.arange(0, 6, 0.01)
+        power = 100 * (1 + 0.1 * np.sin(2 * np.pi * (grid * generator.uniform(1, 30) + generator.random())))
+        total = np.concatenate([[0.0], np.cumsum(power * 0.01)[:-1]])
+        polls = np.arange(generator.uniform(0, 0.1), 5.9, 0.1)
+        window = cut(
+            record_of(series("rapl:package-0", polls, np.interp(polls, grid, total))),
+            meters,
+            asked_begin_ns=SECOND,
+            asked_end_ns=4 * SECOND,
+            ends_ns=np.arange(0, 6 * SECOND, SECOND // 50),
+            sensor_period_s=0.0,
+        )
+        truth = np.diff(np.interp([window.begin_ns / SECOND, window.end_ns / SECOND], grid, total))[0]
+        found = window.energy[Domain.CPU]
+        covered.append(abs(found.joules - truth) <= found.edge_u95_j)
+    assert np.mean(covered) >= 0.93
+
+
+def dense_counter(value):
+    at = np.arange(0, 6, 0.005)
+    return series("counter", at, value(np.floor(at / 0.1) * 0.1))
+
+
+def gpu_window(counter, *others, ends_ns=None, meters=GPU, begin_s=1.0, end_s=4.0):
+    return cut(
+        record_of(counter, *others, dense={"counter"}),
+        meters,
+        asked_begin_ns=int(begin_s * SECOND),
+        asked_end_ns=int(end_s * SECOND),
+        ends_ns=np.arange(0, 6 * SECOND, SECOND // 50) if ends_ns is None else ends_ns,
+        sensor_period_s=0.1,
+    )
+
+
+def test_a_counter_that_goes_backwards_inside_is_no_joule_and_void():
+    window = gpu_window(dense_counter(lambda at: np.where(at < 2.5, 300 * at, 300 * at - 500)))
+    assert window.energy == {}
+    assert "backwards" in window.counter_resets[0]
+    (doubt,) = [doubt for doubt in judge(window, DEFAULT_LIMITS) if doubt.rule is Rule.COUNTER_RESET]
+    assert doubt.verdict is Verdict.INVALID
+
+
+def test_a_counter_that_stands_still_leaves_the_window_to_the_runtime():
+    window = gpu_window(dense_counter(lambda at: 0 * at))
+    assert window.edge_source == "runtime"
+    assert window.iterations == pytest.approx(150)
+
+
+def test_the_integral_of_power_is_compared_with_the_counter():
+    at = np.arange(0, 6, 0.1)
+    power = series("instant", at, np.full(len(at), 250.0), unit="W")
+    window = gpu_window(dense_counter(lambda at: 300 * at), power)
+    assert window.counter_over_integral == pytest.approx(1.2, rel=0.02)
+    assert window.instant_readings == pytest.approx(30, abs=1)
+
+
+def test_rapl_is_taken_at_the_counters_own_edges():
+    polls = np.arange(0.03, 6, 0.1)
+    meters = MeterSet(domains={Domain.GPU: ("counter",), Domain.CPU: ("rapl:a", "rapl:b")}, scope="gpu+cpu")
+    window = gpu_window(
+        dense_counter(lambda at: 300 * at),
+        series("rapl:a", polls, 50 * polls),
+        series("rapl:b", polls, 70 * polls),
+        meters=meters,
+    )
+    assert window.energy[Domain.GPU].joules == pytest.approx(300 * window.duration_s, rel=0.005)
+    assert window.energy[Domain.CPU].joules == pytest.approx(120 * window.duration_s, rel=1e-6)
+
+
+def test_a_stream_that_ends_inside_the_window_is_absent_not_extrapolated():
+    polls = np.arange(0.03, 3, 0.1)
+    meters = MeterSet(domains={Domain.GPU: ("counter",), Domain.CPU: ("rapl:a",)}, scope="gpu+cpu")
+    window = gpu_window(
+        dense_counter(lambda at: 300 * at), series("rapl:a", polls, 50 * polls), meters=meters
+    )
+    assert Domain.CPU not in window.energy
+    assert [item.domain for item in window.absent] == [Domain.CPU]
+    assert max(window.gaps.values()) > 10
+
+
+@pytest.mark.parametrize("every_s", [1.5, 5.0, 50.0])
+def test_iterations_longer_than_the_window_void_it_and_crash_nothing(every_s):
+    at = np.arange(0, 6, 0.1)
+    others = [series(name, at, at, unit="s") for name in (CPU_STREAM, "host:busy", "host:self")]
+    window = cut(
+        record_of(*others),
+        MeterSet(),
+        asked_begin_ns=2 * SECOND,
+        asked_end_ns=3 * SECOND,
+        ends_ns=(np.array([1.0, 1.0 + every_s]) * SECOND).astype(np.int64),
+        sensor_period_s=0.0,
+    )
+    assert window.duration_s > 0
+    (short,) = [doubt for doubt in judge(window, DEFAULT_LIMITS) if doubt.rule is Rule.TOO_SHORT]
+    assert short.verdict is Verdict.INVALID
+
+
+def test_latencies_are_the_times_between_ends():
+    ends = np.cumsum(np.full(400, 15_000_000))
+    window = gpu_window(dense_counter(lambda at: 300 * at), ends_ns=ends)
+    assert (window.latency_p50_s, window.latency_p99_s) == pytest.approx((0.015, 0.015))
+
+
+def test_what_others_took_of_the_host_is_what_neither_runtime_nor_controller_used():
+    at = np.arange(0, 6, 0.1)
+    window = gpu_window(
+        dense_counter(lambda at: 300 * at),
+        series(CPU_STREAM, at, 1.0 * at, unit="s"),
+        series("host:busy", at, 1.5 * at, unit="s"),
+        series("host:self", at, 0.1 * at, unit="s"),
+        series("host:steal", at, 0.5 * at, unit="s"),
+    )
+    assert window.others_cores == pytest.approx(0.4)
+    assert window.steal_share == pytest.approx(0.25)
+    assert window.cpu_s == pytest.approx(window.duration_s)
