@@ -34,6 +34,12 @@ def test_an_adopted_environment_is_recorded_and_nothing_is_installed(settings, s
     assert VenvLauncher(settings).built(SPEC, "cpu") == build
 
 
+def test_bytecode_of_an_adopted_environment_is_kept_outside_of_it(start, settings, state):
+    wait_ready(start(), deadline_s=30)
+    assert any(state.bytecode.rglob("*.pyc"))
+    assert not list(settings.assets.rglob("__pycache__"))
+
+
 def test_an_adopted_python_that_is_not_there_is_one_line(settings):
     wrong = replace(settings, environments={"fake": Path("/no/python")})
     with pytest.raises(BuildError, match=r"cannot be run: No such file.*--env fake=PYTHON"):

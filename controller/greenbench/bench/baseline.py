@@ -12,6 +12,8 @@ from greenbench.energy.power import mean_power
 from greenbench.energy.recorder import Recorder
 
 SETTLE_CAP_S = 30.0
+SETTLE_LENGTHS = 5.0
+"""A short baseline waits this many of its lengths at most: within 1 s a board's own noise is above 1%."""
 
 
 def measure_baseline(
@@ -27,7 +29,8 @@ def measure_baseline(
 ) -> tuple[Baseline, ...]:
     """Measure the power of every domain while the host is left alone.
 
-    The stretch is measured again, up to `SETTLE_CAP_S` in all, until its two halves agree within 1%.
+    The stretch is measured again until its two halves agree within 1%, for `SETTLE_CAP_S` or
+    `SETTLE_LENGTHS` of its length more, whichever is shorter.
 
     Args:
         recorder: Running.
@@ -44,7 +47,7 @@ def measure_baseline(
     """
     if not meters.domains:
         return ()
-    first_ns = clock()
+    first_ns, patience_s = clock(), min(SETTLE_CAP_S, SETTLE_LENGTHS * length_s)
     while True:
         (asked,) = lay_out(
             now_ns=clock(), windows=1, window_s=length_s, sensor_period_s=sensor_period_s, phases=(0.0,)
@@ -70,7 +73,7 @@ def measure_baseline(
             for domain in meters.domains
         )
         waited_s = seconds_from_ns(clock() - first_ns)
-        if all(baseline.settled for baseline in found) or waited_s > length_s + SETTLE_CAP_S:
+        if all(baseline.settled for baseline in found) or waited_s > length_s + patience_s:
             return found
 
 

@@ -68,6 +68,11 @@ class StateFolder:
         """What was built: facts per runtime and device, and what builds are handed."""
         return self.root / "builds"
 
+    @property
+    def bytecode(self) -> Path:
+        """Compiled Python of adopted environments."""
+        return self.root / "bytecode"
+
     def run(self, runtime: str) -> Path:
         """Return the folder that a runtime may write: its socket and its outbox."""
         return self.root / "run" / runtime
