@@ -9,6 +9,7 @@ from typing import Any
 
 from greenbench import __version__
 from greenbench.bench.context import Context
+from greenbench.bench.cpu_route import cpu_by_sidecar
 from greenbench.bench.durations import Durations
 from greenbench.bench.house import House
 from greenbench.bench.instruments import Instruments
@@ -82,7 +83,10 @@ def run_suite(context: Context, request: RunRequest, observer: Observer) -> RunO
         StateLockedError: Another run measures on this host.
         FleetError: A runtime that does not even describe itself.
     """
-    with StateLease(context.state, purpose=f"greenbench run {request.suite.name}"):
+    with (
+        StateLease(context.state, purpose=f"greenbench run {request.suite.name}"),
+        cpu_by_sidecar(context, observer) as context,  # noqa: PLR1704 - from here on with every meter
+    ):
         plan = make_plan(request.suite, context.catalogue, context.view, seed=request.seed)
         if not plan.loads:
             reasons = "; ".join(f"{item.cell}: {item.reason}" for item in plan.left_out)
