@@ -155,7 +155,8 @@ def _folder(
         manifest = _manifest(context, request, plan, instruments, observer)
         return RunFolder.create(request.out, manifest.run_id, manifest)
     folder = RunFolder.resume(request.resume, request.out)
-    same_plan(plan, folder.manifest().order)
+    stored = folder.manifest().order
+    same_plan(plan, stored if plan.protocol.target_u is None else stored[: len(plan.loads)])
     folder.log("run_resumed", pid=os.getpid())
     return folder
 

@@ -9,6 +9,7 @@ from greenbench.bench.durations import Durations
 from greenbench.bench.house import House
 from greenbench.bench.instruments import Instruments
 from greenbench.bench.rest import Rest
+from greenbench.bench.rounds import fix_rounds
 from greenbench.bench.rows import RunIdentity, blank_row, net_of_host, parity_row, rows_of
 from greenbench.bench.trial import measure_load
 from greenbench.core.doubt import Verdict
@@ -69,9 +70,18 @@ def execute(bench: Bench, plan: Plan) -> tuple[Trial, ...]:
 
 def _measure_all(bench: Bench, plan: Plan) -> None:
     rest = Rest(cap_s=plan.protocol.rest_cap_s)
+    before = len(bench.folder.finished_loads())
+    measured_ns = _measure_rounds(bench, plan, rest, _host_baseline(bench, plan))
+    whole = fix_rounds(bench.folder, plan, bench.observer)
+    _measure_rounds(bench, whole, rest, measured_ns)
+    if len(bench.folder.finished_loads()) > before:
+        _host_baseline(bench, plan)
+
+
+def _measure_rounds(bench: Bench, plan: Plan, rest: Rest, measured_ns: int) -> int:
+    """Measure the loads of a plan that are not on disk yet; return when B0 was measured last."""
     finished = bench.folder.finished_loads()
     waiting = [load for load in plan.loads if load.load_id not in finished]
-    measured_ns = _host_baseline(bench, plan)
     for number, load in enumerate(waiting):
         if seconds_from_ns(bench.instruments.clock() - measured_ns) > BASELINE_EVERY_S:
             measured_ns = _host_baseline(bench, plan)
@@ -82,8 +92,7 @@ def _measure_all(bench: Bench, plan: Plan) -> None:
             remaining_s=bench.durations.total_s(waiting[number:], plan.protocol),
         )
         _one_load(bench, plan, load, rest)
-    if waiting:
-        _host_baseline(bench, plan)
+    return measured_ns
 
 
 def _host_baseline(bench: Bench, plan: Plan) -> int:
