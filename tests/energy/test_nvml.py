@@ -70,6 +70,9 @@ class FakeNvml:
     def nvmlDeviceGetMaxClockInfo(self, handle, kind):
         return 1980
 
+    def nvmlDeviceGetApplicationsClock(self, handle, kind):
+        return 1755
+
     def nvmlDeviceGetMigMode(self, handle):
         return 0, 0
 

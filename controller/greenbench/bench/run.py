@@ -11,6 +11,7 @@ from greenbench import __version__
 from greenbench.bench.context import Context
 from greenbench.bench.cpu_route import cpu_by_sidecar
 from greenbench.bench.durations import Durations
+from greenbench.bench.environment import environment_of
 from greenbench.bench.house import House
 from greenbench.bench.instruments import Instruments
 from greenbench.bench.library import onnx_key, reference_key, weights_key
@@ -107,6 +108,7 @@ def run_suite(context: Context, request: RunRequest, observer: Observer) -> RunO
                 identity=identity,
                 durations=durations_of(context),
                 observer=observer,
+                environment=environment_of(folder.manifest()),
             )
             return RunOutcome(folder=folder.path, plan=plan, trials=execute(bench, plan))
 

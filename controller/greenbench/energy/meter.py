@@ -34,6 +34,7 @@ class MeterSet:
         scope: Domains that total energy sums: ``gpu+cpu+dram``, ``gpu``, ``cpu+dram``, ``cpu`` or ``none``.
         absent: Domains that cannot be measured, with the reason.
         facts: For the manifest: ``gpu`` (uuid, name, driver, architecture ...), ``cpu_meter``, zones.
+        conditions: Reads anew what of the GPU must not change during a run; empty without one.
         handles_wraps: Whether the CPU meter handles wraps (pyRAPL does not).
     """
 
@@ -46,6 +47,7 @@ class MeterSet:
     facts: Mapping[str, Any] = field(default_factory=dict)
     handles_wraps: bool = True
     closers: tuple[Callable[[], None], ...] = ()
+    conditions: Callable[[], Mapping[str, Any]] = dict
 
     def close(self) -> None:
         """Let the sensors' libraries go."""
@@ -143,6 +145,7 @@ def _joined(gpu: Gpu | None, cpu: CpuMeter, cpu_meter: str, no_gpu: str) -> Mete
         absent=tuple(absent),
         facts={"gpu": dict(gpu.facts) if gpu else None, "cpu_meter": cpu_meter, **cpu.facts},
         handles_wraps=cpu_meter != "pyrapl",
+        conditions=gpu.conditions if gpu else dict,
         closers=(*((gpu.close,) if gpu else ()), cpu.close),
     )
 
