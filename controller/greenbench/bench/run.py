@@ -10,6 +10,7 @@ from typing import Any
 from greenbench import __version__
 from greenbench.bench.context import Context
 from greenbench.bench.cpu_route import cpu_by_sidecar
+from greenbench.bench.doctor import fit_to_run
 from greenbench.bench.durations import Durations
 from greenbench.bench.environment import environment_of
 from greenbench.bench.house import House
@@ -94,7 +95,10 @@ def run_suite(context: Context, request: RunRequest, observer: Observer) -> RunO
             raise ConfigurationError(f"suite {request.suite.name!r} has no cell that runs here ({reasons})")
         need_models(context.house, plan)
         instruments = _instruments(context, request.suite, observer)
+        amiss = fit_to_run(context, instruments.limits, observer)
         with _folder(context, request, plan, instruments, observer) as folder:
+            for check in amiss:
+                folder.log("check", name=check.name, level=check.level, figure=check.figure)
             identity = RunIdentity(
                 run_id=folder.run_id,
                 host_id=folder.manifest().host["host_id"],
