@@ -78,6 +78,7 @@ def rounds_entry(found: tuple[Spread, ...], target_u: float, *, pilot: int) -> R
         target_u=target_u,
         cell=widest.cell_id if widest else None,
         spread_rel=widest.relative if widest else None,
+        seen=widest.rounds if widest else 0,
         expected_u=expected,
         capped=rounds >= ROUNDS_CAP,
     )
@@ -114,6 +115,6 @@ def sentence(entry: RoundsEntry) -> str:
         return f"no cell of the pilot has a spread: the run ends with its {entry.rounds} rounds"
     tail = f"; more than {ROUNDS_CAP} are not planned, so +-{entry.expected_u:.1%} is to be expected"
     return (
-        f"{entry.rounds} rounds for +-{entry.target_u:.2g}: {entry.cell} spreads by {entry.spread_rel:.1%} "
-        f"over {entry.pilot} rounds" + (tail if entry.capped else "")
+        f"{entry.rounds} rounds for +-{entry.target_u:.1%}: {entry.cell} spreads by {entry.spread_rel:.1%} "
+        f"over {entry.seen} rounds" + (tail if entry.capped else "")
     )

@@ -25,6 +25,7 @@ from greenbench.core.progress import Observer
 from greenbench.core.suite import Suite, parse_suite
 from greenbench.core.trial import Trial
 from greenbench.energy.calibrate import counter_period
+from greenbench.energy.estimate import BAND, ESTIMATE_FACTS
 from greenbench.energy.validity import limits_from
 from greenbench.fleet.lease import StateLease
 from greenbench.results.events import utc_now
@@ -95,6 +96,10 @@ def run_suite(context: Context, request: RunRequest, observer: Observer) -> RunO
             raise ConfigurationError(f"suite {request.suite.name!r} has no cell that runs here ({reasons})")
         need_models(context.house, plan)
         instruments = _instruments(context, request.suite, observer)
+        if request.estimate_cpu:
+            observer.note(
+                f"energy_cpu_estimated_j is a model's, good to +-{BAND:.0%}; no total or comparison uses it"
+            )
         amiss = fit_to_run(context, instruments.limits, observer)
         with _folder(context, request, plan, instruments, observer) as folder:
             for check in amiss:
@@ -182,7 +187,9 @@ def _manifest(
         seed=request.seed,
         order=tuple(load.load_id for load in plan.loads),
         left_out=tuple(LeftOutEntry(cell=item.cell, reason=item.reason) for item in plan.left_out),
-        host=host_facts() | {"meters": _plain(context.meters.facts), "energy_scope": context.meters.scope},
+        host=host_facts()
+        | {"meters": _plain(context.meters.facts), "energy_scope": context.meters.scope}
+        | ({"energy_cpu_estimated": ESTIMATE_FACTS} if request.estimate_cpu else {}),
         device=context.house.device,
         gpu=_gpu(context),
         sensor_periods_s={"counter": period} if period else {},

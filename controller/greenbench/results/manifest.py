@@ -33,6 +33,7 @@ class RoundsEntry(_Part):
         target_u: Half the width of the 95% interval over the mean that was asked for.
         cell: The cell that takes the most rounds; None where none has a spread.
         spread_rel: That cell's standard deviation of round means over their mean.
+        seen: Rounds of the pilot in which that cell had a value.
         expected_u: The interval to be expected of it.
         capped: Whether it would take more.
     """
@@ -42,6 +43,7 @@ class RoundsEntry(_Part):
     target_u: float
     cell: str | None = None
     spread_rel: float | None = None
+    seen: int = 0
     expected_u: float | None = None
     capped: bool = False
 
