@@ -48,12 +48,12 @@ def sidecar_that(monkeypatch, error=None):
         seen.append("gone")
 
     @contextmanager
-    def made(_):
+    def made(*_):
         yield SimpleNamespace(reading=reading, build=lambda _: seen.append("built"))
 
     meter = CpuMeter(domains={Domain.CPU: ("rapl:package-0",)}, facts={"cpu_route": "sidecar"})
     monkeypatch.setattr(cpu_route, "_sidecar", made)
-    monkeypatch.setattr(cpu_route, "open_rapl", lambda *, sidecar: meter)
+    monkeypatch.setattr(cpu_route, "open_rapl", lambda _, *, sidecar: meter)
     return seen
 
 

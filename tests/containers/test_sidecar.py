@@ -4,18 +4,39 @@ import os
 import socket
 import stat
 import time
+from dataclasses import dataclass
 from pathlib import Path
+from threading import Event, Thread
+from types import SimpleNamespace
+from typing import Any
 
+import numpy as np
 import pytest
-from tests.energy.test_powercap import zone
+from tests.energy.test_powercap import SECOND, zone
 
+from greenbench.bench.context import Options
+from greenbench.bench.cpu_route import cpu_by_sidecar
 from greenbench.core.errors import FleetError, MeterError, NotBuiltError
 from greenbench.core.progress import Silence
 from greenbench.core.reading import Domain
+from greenbench.energy.meter import open_meters
 from greenbench.energy.powercap import open_powercap
+from greenbench.energy.rapl import RaplPlaces
+from greenbench.energy.recorder import Recorder
+from greenbench.energy.window import cut
 from greenbench.fleet.launcher import LaunchSettings
 from greenbench.fleet.sidecar import RaplSidecar
 from greenbench.fleet.state import StateFolder
+
+
+@dataclass(frozen=True)
+class SimpleContext:
+    """What the route needs of a context."""
+
+    state: StateFolder
+    options: Options
+    house: Any
+    meters: Any
 
 
 @pytest.fixture
@@ -112,6 +133,86 @@ def test_it_is_a_route_to_rapl(sidecar, flat):
         values = {sensor.stream: sensor.read() for sensor in meter.sensors}
         assert values["rapl:package-1"] == pytest.approx(3.000001)
         assert values["rapl:package-0:dram"] == 9.0
+
+
+def test_a_socket_of_another_user_is_reached_without_any_capability(sidecar, settings):
+    """What root's side sees where the controller is not root: a folder and a socket that are not its own."""
+    if os.getuid() != 0:
+        pytest.skip("only root can give files away; elsewhere every test here shows it")
+    with sidecar._listening() as door:
+        folder = settings.state.run("rapl-sidecar")
+        os.chown(folder, 65532, 65532)
+        os.chown(folder / "rapl.sock", 65532, 65532)
+        container = sidecar._create()
+        try:
+            container.start()
+            door.settimeout(20)
+            with door.accept()[0] as connection:
+                connection.sendall(b"intel-rapl:0\n")
+                assert connection.recv(100) == b"3000000\n"
+        finally:
+            container.remove(force=True)
+            os.chown(folder, 0, 0)
+
+
+@pytest.fixture
+def closed_to_us(monkeypatch):
+    """This process may not read counters; the container is another process."""
+    real = Path.read_text
+
+    def denied(self, *args, **kwargs):
+        if self.name == "energy_uj":
+            raise PermissionError(13, "Permission denied")
+        return real(self, *args, **kwargs)
+
+    monkeypatch.setattr(Path, "read_text", denied)
+
+
+def run_at(tree: Path, watts: float, stop: Event) -> None:
+    """Let every package draw a known power in real time."""
+    begin_s = time.monotonic()
+    while not stop.wait(0.002):
+        for number in (0, 1):
+            file = tree / "intel-rapl" / f"intel-rapl:{number}" / "energy_uj"
+            descriptor = os.open(file, os.O_WRONLY)
+            # One write of one length: a reader never sees half of it.
+            os.write(descriptor, b"%020d\n" % round((time.monotonic() - begin_s) * watts * 1e6))
+            os.close(descriptor)
+
+
+def test_a_runs_meters_measure_a_known_power_through_it(
+    sidecar, flat, tree, settings, tmp_path, closed_to_us
+):
+    places = RaplPlaces(powercap=flat, pmu=tmp_path)
+    context = SimpleContext(
+        state=settings.state,
+        options=Options(base_image=settings.base_image),
+        house=SimpleNamespace(launcher=SimpleNamespace(name="docker")),
+        meters=open_meters(device="cpu", powercap_root=flat, pmu_root=tmp_path),
+    )
+    assert context.meters.scope == "none"
+    stop = Event()
+    drawing = Thread(target=run_at, args=(tree, 50.0, stop))
+    drawing.start()
+    try:
+        with cpu_by_sidecar(context, Silence(), places, tree) as changed:
+            assert changed.meters.scope == "cpu+dram"
+            begin_ns = time.monotonic_ns()
+            with Recorder(changed.meters.sensors, clock=time.monotonic_ns, seed=1) as recorder:
+                time.sleep(4)
+                record = recorder.record()
+            window = cut(
+                record,
+                changed.meters,
+                asked_begin_ns=begin_ns + SECOND,
+                asked_end_ns=begin_ns + 3 * SECOND,
+                ends_ns=np.arange(begin_ns, begin_ns + 4 * SECOND, SECOND // 100),
+                sensor_period_s=0.0,
+            )
+    finally:
+        stop.set()
+        drawing.join()
+    assert window.energy[Domain.CPU].joules == pytest.approx(100.0 * window.duration_s, rel=0.02)
 
 
 def test_killed_under_a_reading_it_is_an_error_not_a_hang(sidecar, ours):

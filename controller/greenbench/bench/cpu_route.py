@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
+from pathlib import Path
 
 from greenbench.bench.context import Context, remembered_base_image
 from greenbench.core.errors import FleetError, NotBuiltError
@@ -12,7 +13,7 @@ from greenbench.energy.rapl import SIDECAR, RaplPlaces, open_rapl, sidecar_would
 from greenbench.fleet import docker_engine
 from greenbench.fleet.assets import assets_root
 from greenbench.fleet.launcher import LaunchSettings
-from greenbench.fleet.sidecar import RaplSidecar
+from greenbench.fleet.sidecar import POWERCAP_TREE, RaplSidecar
 
 
 def needs_sidecar(context: Context, places: RaplPlaces | None = None) -> bool:
@@ -35,27 +36,35 @@ def build_sidecar(context: Context, observer: Observer) -> None:
 
 
 @contextmanager
-def cpu_by_sidecar(context: Context, observer: Observer) -> Iterator[Context]:
+def cpu_by_sidecar(
+    context: Context, observer: Observer, places: RaplPlaces | None = None, tree: Path = POWERCAP_TREE
+) -> Iterator[Context]:
     """Yield the context with the sidecar as its CPU meter, where one is needed.
 
     A sidecar that does not start leaves the CPU without a meter; why is stored with the results.
+
+    Args:
+        context: Of the run.
+        observer: Hears why there is no CPU energy.
+        places: Where this host shows RAPL; other folders in tests.
+        tree: What the sidecar sees of it.
     """
-    if not needs_sidecar(context):
+    if not needs_sidecar(context, places):
         yield context
         return
     with ExitStack() as stack:
         try:
-            reader = stack.enter_context(stack.enter_context(_sidecar(context)).reading())
+            reader = stack.enter_context(stack.enter_context(_sidecar(context, tree)).reading())
         except (FleetError, NotBuiltError) as err:
             observer.note(f"no CPU energy: {err}")
             meters = _refused(context.meters, str(err))
         else:
-            meters = with_cpu(context.meters, open_rapl(sidecar=reader.read))
+            meters = with_cpu(context.meters, open_rapl(places, sidecar=reader.read))
         yield replace(context, meters=meters)
 
 
 @contextmanager
-def _sidecar(context: Context) -> Iterator[RaplSidecar]:
+def _sidecar(context: Context, tree: Path = POWERCAP_TREE) -> Iterator[RaplSidecar]:
     engine = docker_engine.connect()
     settings = LaunchSettings(
         state=context.state,
@@ -63,7 +72,7 @@ def _sidecar(context: Context) -> Iterator[RaplSidecar]:
         base_image=context.options.base_image or remembered_base_image(context.state),
     )
     try:
-        yield RaplSidecar(settings, engine)
+        yield RaplSidecar(settings, engine, tree=tree)
     finally:
         engine.client.close()
 
