@@ -200,6 +200,16 @@ def plan(
     _print_json(plan_json(made, seconds)) if as_json else print_plan(made, seconds, measured_before=known)
 
 
+def _aimed(target_u: str | None, rounds: int | None) -> list[str]:
+    from greenbench.core.share import parse_share
+
+    if target_u is None:
+        return []
+    if rounds is not None:
+        raise ConfigurationError("--target-u fixes the number of rounds itself; leave --rounds out")
+    return [f"protocol.target_u={parse_share(target_u, option='--target-u')}"]
+
+
 def _counted(settings: list[str] | None, rounds: int | None, windows: int | None) -> list[str]:
     counted = list(settings or ())
     counted += [f"protocol.rounds={rounds}"] if rounds is not None else []
@@ -221,6 +231,9 @@ def run(
     launcher: Launcher = "auto",
     device: Device = "auto",
     env: Env = None,
+    target_u: Annotated[
+        str | None, typer.Option("--target-u", help="Rounds for this 95% interval, after a pilot: 1%.")
+    ] = None,
     rigorous: Annotated[
         bool, typer.Option("--rigorous", help="60 s windows, baselines on both sides.")
     ] = False,
@@ -241,6 +254,7 @@ def run(
         request = resumed_request(find_run(resume, out), estimate_cpu=estimate_cpu)
     else:
         extra = ["protocol.window_s=60", "protocol.rigorous=true"] if rigorous else []
+        extra += _aimed(target_u, rounds)
         wanted = _suite(suite, [*extra, *_counted(settings, rounds, windows)], only)
         request = RunRequest(suite=wanted, seed=seed, out=out, estimate_cpu=estimate_cpu)
     options = _options(launcher=launcher, device=device, env=env, suite=request.suite, cpu_meter=cpu_meter)

@@ -12,6 +12,7 @@ from greenbench.core.plan import Cell, PlannedLoad
 from greenbench.core.reading import Domain
 from greenbench.core.trial import Absent, Baseline
 from greenbench.core.workload import Workload
+from greenbench.energy.estimate import WATTS_PER_BUSY_CORE
 from greenbench.energy.meter import MeterSet
 from greenbench.energy.validity import DEFAULT_LIMITS
 from greenbench.energy.window import Energy, Window
@@ -156,3 +157,20 @@ def test_a_blank_row_is_a_failed_one_that_names_what_was_asked():
     assert found.verdict is Verdict.FAILED
     assert found.trial_id == "r02.pytorch.eager.resnet50.fp32.b64.a2.w1"
     assert found.iterations is None
+
+
+@pytest.mark.parametrize("scope", ["gpu+cpu", "none"])
+def test_an_estimate_has_a_column_of_its_own_and_is_in_no_total(scope):
+    instruments = replace(INSTRUMENTS, meters=replace(METERS, scope=scope))
+    measured = MeasuredLoad(facts=FACTS, parity=EQUAL, windows=(WINDOW,))
+    (plain,) = rows_of(IDENTITY, PLANNED, measured, instruments, attempt=1)
+    (estimated,) = rows_of(replace(IDENTITY, estimate_cpu=True), PLANNED, measured, instruments, attempt=1)
+    assert plain.energy_cpu_estimated_j is None
+    assert estimated.energy_cpu_estimated_j == pytest.approx(9.0 * WATTS_PER_BUSY_CORE)
+    assert replace(estimated, energy_cpu_estimated_j=None) == plain
+
+
+def test_without_cpu_seconds_nothing_is_estimated():
+    measured = MeasuredLoad(facts=FACTS, parity=EQUAL, windows=(replace(WINDOW, cpu_s=None),))
+    (found,) = rows_of(replace(IDENTITY, estimate_cpu=True), PLANNED, measured, INSTRUMENTS, attempt=1)
+    assert found.energy_cpu_estimated_j is None

@@ -70,6 +70,9 @@ class FakeNvml:
     def nvmlDeviceGetMaxClockInfo(self, handle, kind):
         return 1980
 
+    def nvmlDeviceGetApplicationsClock(self, handle, kind):
+        return 1755
+
     def nvmlDeviceGetMigMode(self, handle):
         return 0, 0
 
@@ -141,7 +144,7 @@ def test_a_driver_without_gpus_says_so():
 
 def test_a_board_without_a_counter_has_no_gpu_energy_and_no_total(tmp_path):
     library = FakeNvml(broken={"nvmlDeviceGetTotalEnergyConsumption": pynvml.NVML_ERROR_NOT_SUPPORTED})
-    with open_meters(device="cuda", nvml=library, powercap_root=tmp_path) as meters:
+    with open_meters(device="cuda", nvml=library, powercap_root=tmp_path, pmu_root=tmp_path) as meters:
         assert Domain.GPU not in meters.domains
         assert meters.scope == "none"
         assert "counter" in {item.domain: item.reason for item in meters.absent}["gpu"]
@@ -166,7 +169,7 @@ def test_only_processes_that_are_not_ours_are_foreign():
 
 def test_the_library_is_let_go(tmp_path):
     library = FakeNvml()
-    with open_meters(device="cuda", nvml=library, powercap_root=tmp_path) as meters:
+    with open_meters(device="cuda", nvml=library, powercap_root=tmp_path, pmu_root=tmp_path) as meters:
         assert meters.scope == "gpu"
     assert library.open == 0
 

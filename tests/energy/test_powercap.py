@@ -56,9 +56,9 @@ def test_dies_of_one_socket_are_packages_of_their_own(tmp_path):
 
 
 def test_a_host_without_zones_says_so(tmp_path):
-    meters = open_meters(device="cpu", powercap_root=tmp_path)
+    meters = open_meters(device="cpu", powercap_root=tmp_path, pmu_root=tmp_path)
     assert meters.scope == "none"
-    assert {item.domain: item.reason for item in meters.absent}["cpu"] == powercap.NO_ZONES
+    assert powercap.NO_ZONES in {item.domain: item.reason for item in meters.absent}["cpu"]
 
 
 def test_one_unreadable_socket_voids_the_domain_and_names_the_remedy(two_sockets, monkeypatch):

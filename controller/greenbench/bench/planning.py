@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import product
 
+from greenbench.bench.rounds import PILOT_ROUNDS
 from greenbench.core.plan import Cell, LeftOut, Plan, Protocol, order
 from greenbench.core.runtime import RuntimeSpec
 from greenbench.core.suite import Suite
@@ -59,12 +60,13 @@ def _protocol(suite: Suite) -> Protocol:
     return Protocol(
         window_s=asked.window_s,
         windows=asked.windows,
-        rounds=asked.rounds,
+        rounds=asked.rounds if asked.target_u is None else PILOT_ROUNDS,
         baseline_host_s=asked.baseline_host_s,
         baseline_loaded_s=asked.baseline_loaded_s,
         warmup_cap_s=asked.warmup_cap_s,
         rest_cap_s=asked.rest_cap_s,
         rigorous=asked.rigorous,
+        target_u=asked.target_u,
     )
 
 

@@ -7,6 +7,7 @@ from itertools import product
 from typing import Any
 
 from greenbench.bench.context import Context, remember_base_image, remembered_base_image
+from greenbench.bench.cpu_route import build_sidecar
 from greenbench.bench.house import House, Running
 from greenbench.bench.making import (
     Needs,
@@ -96,6 +97,7 @@ def _provision(context: Context, runtimes: Sequence[str], needs: Needs, observer
         base_image = context.options.base_image or remembered_base_image(state)
         observer.note(f"base image {base_image}")
         remember_base_image(state, base_image)
+        build_sidecar(context, observer)
     builds = {}
     for name in wanted:
         observer.step(f"building {name} ({house.launcher.name}, {house.device})")

@@ -9,7 +9,10 @@ from typing import Any
 
 from greenbench import __version__
 from greenbench.bench.context import Context
+from greenbench.bench.cpu_route import cpu_by_sidecar
+from greenbench.bench.doctor import fit_to_run
 from greenbench.bench.durations import Durations
+from greenbench.bench.environment import environment_of
 from greenbench.bench.house import House
 from greenbench.bench.instruments import Instruments
 from greenbench.bench.library import onnx_key, reference_key, weights_key
@@ -22,6 +25,7 @@ from greenbench.core.progress import Observer
 from greenbench.core.suite import Suite, parse_suite
 from greenbench.core.trial import Trial
 from greenbench.energy.calibrate import counter_period
+from greenbench.energy.estimate import BAND, ESTIMATE_FACTS
 from greenbench.energy.validity import limits_from
 from greenbench.fleet.lease import StateLease
 from greenbench.results.events import utc_now
@@ -82,14 +86,24 @@ def run_suite(context: Context, request: RunRequest, observer: Observer) -> RunO
         StateLockedError: Another run measures on this host.
         FleetError: A runtime that does not even describe itself.
     """
-    with StateLease(context.state, purpose=f"greenbench run {request.suite.name}"):
+    with (
+        StateLease(context.state, purpose=f"greenbench run {request.suite.name}"),
+        cpu_by_sidecar(context, observer) as context,  # noqa: PLR1704 - from here on with every meter
+    ):
         plan = make_plan(request.suite, context.catalogue, context.view, seed=request.seed)
         if not plan.loads:
             reasons = "; ".join(f"{item.cell}: {item.reason}" for item in plan.left_out)
             raise ConfigurationError(f"suite {request.suite.name!r} has no cell that runs here ({reasons})")
         need_models(context.house, plan)
         instruments = _instruments(context, request.suite, observer)
+        if request.estimate_cpu:
+            observer.note(
+                f"energy_cpu_estimated_j is a model's, good to +-{BAND:.0%}; no total or comparison uses it"
+            )
+        amiss = fit_to_run(context, instruments.limits, observer)
         with _folder(context, request, plan, instruments, observer) as folder:
+            for check in amiss:
+                folder.log("check", name=check.name, level=check.level, figure=check.figure)
             identity = RunIdentity(
                 run_id=folder.run_id,
                 host_id=folder.manifest().host["host_id"],
@@ -103,6 +117,7 @@ def run_suite(context: Context, request: RunRequest, observer: Observer) -> RunO
                 identity=identity,
                 durations=durations_of(context),
                 observer=observer,
+                environment=environment_of(folder.manifest()),
             )
             return RunOutcome(folder=folder.path, plan=plan, trials=execute(bench, plan))
 
@@ -151,7 +166,8 @@ def _folder(
         manifest = _manifest(context, request, plan, instruments, observer)
         return RunFolder.create(request.out, manifest.run_id, manifest)
     folder = RunFolder.resume(request.resume, request.out)
-    same_plan(plan, folder.manifest().order)
+    stored = folder.manifest().order
+    same_plan(plan, stored if plan.protocol.target_u is None else stored[: len(plan.loads)])
     folder.log("run_resumed", pid=os.getpid())
     return folder
 
@@ -171,7 +187,9 @@ def _manifest(
         seed=request.seed,
         order=tuple(load.load_id for load in plan.loads),
         left_out=tuple(LeftOutEntry(cell=item.cell, reason=item.reason) for item in plan.left_out),
-        host=host_facts() | {"meters": _plain(context.meters.facts), "energy_scope": context.meters.scope},
+        host=host_facts()
+        | {"meters": _plain(context.meters.facts), "energy_scope": context.meters.scope}
+        | ({"energy_cpu_estimated": ESTIMATE_FACTS} if request.estimate_cpu else {}),
         device=context.house.device,
         gpu=_gpu(context),
         sensor_periods_s={"counter": period} if period else {},

@@ -6,12 +6,14 @@ from random import Random
 
 from greenbench.bench.baseline import measure_baseline
 from greenbench.bench.durations import Durations
+from greenbench.bench.environment import Environment
 from greenbench.bench.house import House
 from greenbench.bench.instruments import Instruments
 from greenbench.bench.rest import Rest
+from greenbench.bench.rounds import fix_rounds
 from greenbench.bench.rows import RunIdentity, blank_row, net_of_host, parity_row, rows_of
-from greenbench.bench.trial import measure_load
-from greenbench.core.doubt import Verdict
+from greenbench.bench.trial import MeasuredLoad, measure_load
+from greenbench.core.doubt import Rule, Verdict
 from greenbench.core.errors import ConfigurationError, FleetError, MeterError
 from greenbench.core.plan import Plan, PlannedLoad
 from greenbench.core.progress import Observer
@@ -36,6 +38,7 @@ class Bench:
         identity: What every row repeats.
         durations: What earlier loads took, for the time that is left.
         observer: Hears of progress.
+        environment: What the run began in, and every load is compared with.
     """
 
     house: House
@@ -44,6 +47,7 @@ class Bench:
     identity: RunIdentity
     durations: Durations
     observer: Observer
+    environment: Environment = Environment()  # noqa: RUF009 - frozen
 
 
 def execute(bench: Bench, plan: Plan) -> tuple[Trial, ...]:
@@ -69,9 +73,18 @@ def execute(bench: Bench, plan: Plan) -> tuple[Trial, ...]:
 
 def _measure_all(bench: Bench, plan: Plan) -> None:
     rest = Rest(cap_s=plan.protocol.rest_cap_s)
+    before = len(bench.folder.finished_loads())
+    measured_ns = _measure_rounds(bench, plan, rest, _host_baseline(bench, plan))
+    whole = fix_rounds(bench.folder, plan, bench.observer)
+    _measure_rounds(bench, whole, rest, measured_ns)
+    if len(bench.folder.finished_loads()) > before:
+        _host_baseline(bench, plan)
+
+
+def _measure_rounds(bench: Bench, plan: Plan, rest: Rest, measured_ns: int) -> int:
+    """Measure the loads of a plan that are not on disk yet; return when B0 was measured last."""
     finished = bench.folder.finished_loads()
     waiting = [load for load in plan.loads if load.load_id not in finished]
-    measured_ns = _host_baseline(bench, plan)
     for number, load in enumerate(waiting):
         if seconds_from_ns(bench.instruments.clock() - measured_ns) > BASELINE_EVERY_S:
             measured_ns = _host_baseline(bench, plan)
@@ -82,8 +95,7 @@ def _measure_all(bench: Bench, plan: Plan) -> None:
             remaining_s=bench.durations.total_s(waiting[number:], plan.protocol),
         )
         _one_load(bench, plan, load, rest)
-    if waiting:
-        _host_baseline(bench, plan)
+    return measured_ns
 
 
 def _host_baseline(bench: Bench, plan: Plan) -> int:
@@ -123,6 +135,7 @@ def _one_load(bench: Bench, plan: Plan, load: PlannedLoad, rest: Rest) -> None:
         row = blank_row(bench.identity, load, attempt=attempt, window=1)
         _keep(bench, load, attempt, (replace(row, failure=str(err), absent=bench.instruments.meters.absent),))
         return
+    measured = _in_its_environment(bench, load, measured)
     bench.folder.add_parity(parity_row(load.cell, measured))
     bench.folder.add_raw(
         load.load_id,
@@ -133,6 +146,19 @@ def _one_load(bench: Bench, plan: Plan, load: PlannedLoad, rest: Rest) -> None:
     bench.folder.add_baselines(measured.baselines)
     _keep(bench, load, attempt, rows_of(bench.identity, load, measured, bench.instruments, attempt=attempt))
     bench.durations.learn(load.cell, plan.protocol, measured.elapsed_s)
+
+
+def _in_its_environment(bench: Bench, load: PlannedLoad, measured: MeasuredLoad) -> MeasuredLoad:
+    meters, limits = bench.instruments.meters, bench.instruments.limits
+    changed = bench.environment.changes(load.cell.runtime, measured.build, meters.conditions())
+    if changed:
+        bench.observer.note(f"{load.load_id}: {'; '.join(changed)}")
+        bench.folder.log("environment_changed", load_id=load.load_id, changes=list(changed))
+    found = (
+        limits[Rule.ENVIRONMENT_CHANGED].judge(Rule.ENVIRONMENT_CHANGED, len(changed)),
+        limits[Rule.MIG].judge(Rule.MIG, float(bool((meters.facts.get("gpu") or {}).get("mig")))),
+    )
+    return replace(measured, doubts=(*measured.doubts, *(doubt for doubt in found if doubt)))
 
 
 def _keep(bench: Bench, load: PlannedLoad, attempt: int, rows: tuple[Trial, ...]) -> None:

@@ -28,6 +28,7 @@ from greenbench.energy.meter import Sensor
 from greenbench.energy.recorder import Record, Recorder
 from greenbench.energy.window import Window, cut
 from greenbench.fleet.answers import LoadedFacts
+from greenbench.fleet.launcher import Build
 from greenbench.fleet.run_stream import RunStream
 
 KEEP_EVERY = 16
@@ -52,6 +53,7 @@ class MeasuredLoad:
         ends_ns: int64 [n], end of every iteration from lead-in to tail.
         ready_s: Seconds from start to serving and loaded.
         elapsed_s: Seconds from start to stop.
+        build: What the runtime was started from.
     """
 
     facts: LoadedFacts
@@ -64,6 +66,7 @@ class MeasuredLoad:
     ends_ns: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, dtype=np.int64))
     ready_s: float = 0.0
     elapsed_s: float = 0.0
+    build: Build | None = None
 
 
 def measure_load(
@@ -103,7 +106,9 @@ def measure_load(
         seconds = partial(_seconds_since, began_ns, instruments.clock)
         doubts = _static_doubts(cell, facts, parity)
         if not parity.passed:
-            return MeasuredLoad(facts=facts, parity=parity, doubts=doubts, elapsed_s=seconds())
+            return MeasuredLoad(
+                facts=facts, parity=parity, doubts=doubts, elapsed_s=seconds(), build=running.instance.build
+            )
         expected = _stage(running, cell)
         ready_s = seconds()
         doubts += rest.wait(instruments, observer, pilot=planned.round == 1)
@@ -132,6 +137,7 @@ def measure_load(
         ends_ns=timed.ends_ns,
         ready_s=ready_s,
         elapsed_s=seconds(),
+        build=running.instance.build,
     )
 
 

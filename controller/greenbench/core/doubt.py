@@ -32,6 +32,7 @@ class Rule(StrEnum):
     ENVIRONMENT_CHANGED = "environment_changed"
     COUNTER_RESET = "counter_reset"
     NO_WRAP_HANDLING = "no_wrap_handling"
+    MIG = "mig"
 
 
 SENTENCES: dict[Rule, str] = {
@@ -51,6 +52,7 @@ SENTENCES: dict[Rule, str] = {
     Rule.ENVIRONMENT_CHANGED: "image, driver, clocks limit or power limit changed since the run began",
     Rule.COUNTER_RESET: "an energy counter went backwards",
     Rule.NO_WRAP_HANDLING: "the CPU meter asked for does not handle counter wraps",
+    Rule.MIG: "the GPU is split by MIG and its power is the whole GPU's",
 }
 
 

@@ -20,6 +20,7 @@ class Protocol:
         warmup_cap_s: Longest warm-up before the doubt ``not_steady``.
         rest_cap_s: Longest rest for the temperature band.
         rigorous: B1 after the windows too.
+        target_u: Relative half width of the interval that rounds are added for after a pilot; None: `rounds`.
     """
 
     window_s: float
@@ -30,6 +31,7 @@ class Protocol:
     warmup_cap_s: float
     rest_cap_s: float
     rigorous: bool = False
+    target_u: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

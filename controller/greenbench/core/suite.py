@@ -75,6 +75,7 @@ SequenceLength = Annotated[int, Field(ge=1, le=512)]
 Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Length = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1)]
+TargetShare = Annotated[float, Field(gt=0, lt=1)]
 Limit = Annotated[float, Field(allow_inf_nan=False)]
 
 
@@ -129,6 +130,7 @@ class ProtocolKeys(_Table):
     warmup_cap_s: Length = 60.0
     rest_cap_s: Seconds = 120.0
     rigorous: bool = False
+    target_u: TargetShare | None = None
 
 
 class HostKeys(_Table):

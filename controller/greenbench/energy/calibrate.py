@@ -118,7 +118,13 @@ def calibrate(
 
 
 def counter_period(meters: MeterSet, folder: Path, *, anew: bool = False) -> float | None:
-    """Return the period of this host's GPU energy counter, measured where it is not known yet.
+    """Return the period of this host's GPU energy counter in seconds; arguments and errors as below."""
+    known = counter_calibration(meters, folder, anew=anew)
+    return known.period_s if known else None
+
+
+def counter_calibration(meters: MeterSet, folder: Path, *, anew: bool = False) -> Calibration | None:
+    """Return what this host's GPU energy counter does, measured where it is not known yet.
 
     Args:
         meters: Of this host.
@@ -126,7 +132,7 @@ def counter_period(meters: MeterSet, folder: Path, *, anew: bool = False) -> flo
         anew: Measure even where it is known.
 
     Returns:
-        Seconds; None where there is no GPU energy counter.
+        None where there is no GPU energy counter.
 
     Raises:
         MeterError: The counter does not answer, or hardly changes.
@@ -143,7 +149,7 @@ def counter_period(meters: MeterSet, folder: Path, *, anew: bool = False) -> flo
         partial = path.with_suffix(".partial")
         partial.write_text(json.dumps(asdict(known), indent=1))
         partial.replace(path)
-    return known.period_s
+    return known
 
 
 def _known(path: Path) -> Calibration | None:

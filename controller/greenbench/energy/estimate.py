@@ -12,6 +12,15 @@ BAND = 0.4
 """Half the width of the band, relative: processors from 5 to 11 W a core lie inside."""
 
 
+ESTIMATE_FACTS = {
+    "model": "CPU seconds of the runtime times a fixed power of a busy core",
+    "watts_per_busy_core": WATTS_PER_BUSY_CORE,
+    "band_rel": BAND,
+    "in_totals": False,
+}
+"""What a run that estimates keeps in its manifest."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Estimate:
     """An estimated energy.

@@ -1,7 +1,7 @@
 """What this host can measure: sensors, the domains they add up to, and what is absent and why."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -12,8 +12,10 @@ from greenbench.core.trial import Absent
 from greenbench.energy.cpu_meter import CpuMeter
 from greenbench.energy.host import host_sensors
 from greenbench.energy.nvml import Gpu, NvmlLibrary, load_nvml, open_gpu
-from greenbench.energy.powercap import POWERCAP_ROOT, open_powercap
+from greenbench.energy.perf_event import PMU_ROOT
+from greenbench.energy.powercap import POWERCAP_ROOT
 from greenbench.energy.pyrapl import open_pyrapl
+from greenbench.energy.rapl import RaplPlaces, open_rapl
 from greenbench.energy.sensor import Sensor
 
 CPU_METERS = ("powercap", "pyrapl")
@@ -32,6 +34,7 @@ class MeterSet:
         scope: Domains that total energy sums: ``gpu+cpu+dram``, ``gpu``, ``cpu+dram``, ``cpu`` or ``none``.
         absent: Domains that cannot be measured, with the reason.
         facts: For the manifest: ``gpu`` (uuid, name, driver, architecture ...), ``cpu_meter``, zones.
+        conditions: Reads anew what of the GPU must not change during a run; empty without one.
         handles_wraps: Whether the CPU meter handles wraps (pyRAPL does not).
     """
 
@@ -44,6 +47,7 @@ class MeterSet:
     facts: Mapping[str, Any] = field(default_factory=dict)
     handles_wraps: bool = True
     closers: tuple[Callable[[], None], ...] = ()
+    conditions: Callable[[], Mapping[str, Any]] = dict
 
     def close(self) -> None:
         """Let the sensors' libraries go."""
@@ -65,6 +69,7 @@ def open_meters(
     gpu: str | int = 0,
     cpu_meter: str = "powercap",
     powercap_root: Path = POWERCAP_ROOT,
+    pmu_root: Path = PMU_ROOT,
     nvml: NvmlLibrary | None = None,
     no_gpu: str = NO_GPU_ASKED,
 ) -> MeterSet:
@@ -75,6 +80,7 @@ def open_meters(
         gpu: Index by NVML's numbering, or UUID.
         cpu_meter: ``powercap`` or ``pyrapl``.
         powercap_root: Where powercap's zones are.
+        pmu_root: Where the kernel's power counters are, which ``powercap`` takes where its files are closed.
         nvml: The library; loaded where none is given.
         no_gpu: Why ``cpu`` was taken, as it is stored with the results.
 
@@ -84,10 +90,37 @@ def open_meters(
     """
     if cpu_meter not in CPU_METERS:
         raise ConfigurationError(f"unknown --cpu-meter {cpu_meter!r}; allowed: {', '.join(CPU_METERS)}")
-    # The CPU's first: nothing of it needs to be let go should the GPU be missing.
-    cpu = open_powercap(powercap_root) if cpu_meter == "powercap" else open_pyrapl()
-    opened = open_gpu(nvml or load_nvml(), gpu) if device == "cuda" else None
+    # The CPU's first: opening it may refuse an option, and NVML would have to be let go then.
+    places = RaplPlaces(powercap=powercap_root, pmu=pmu_root)
+    cpu = open_rapl(places) if cpu_meter == "powercap" else open_pyrapl()
+    try:
+        opened = open_gpu(nvml or load_nvml(), gpu) if device == "cuda" else None
+    except BaseException:
+        cpu.close()
+        raise
     return _joined(opened, cpu, cpu_meter, no_gpu)
+
+
+def with_cpu(meters: MeterSet, cpu: CpuMeter) -> MeterSet:
+    """Return a set that has no CPU meter with one that was opened later, as the sidecar's is.
+
+    Args:
+        meters: Without a CPU meter.
+        cpu: Replaces what `meters` says of CPU and DRAM.
+    """
+    domains = {**meters.domains, **cpu.domains}
+    others = tuple(item for item in meters.absent if item.domain not in {Domain.CPU, Domain.DRAM})
+    return replace(
+        meters,
+        sensors=(*meters.sensors, *cpu.sensors),
+        domains=domains,
+        wraps=cpu.wraps,
+        max_power_w=cpu.max_power_w,
+        scope=_scope(domains, bool(meters.facts.get("gpu"))),
+        absent=(*others, *cpu.absent),
+        facts={**meters.facts, **cpu.facts},
+        closers=(*meters.closers, cpu.close),
+    )
 
 
 def _joined(gpu: Gpu | None, cpu: CpuMeter, cpu_meter: str, no_gpu: str) -> MeterSet:
@@ -99,6 +132,8 @@ def _joined(gpu: Gpu | None, cpu: CpuMeter, cpu_meter: str, no_gpu: str) -> Mete
         domains |= cpu.domains
         absent += cpu.absent
     else:
+        cpu.close()
+        cpu = CpuMeter(facts={"cpu_route": "module"})
         reason = "the GPU's counter covers the whole module, CPU included"
         absent += [Absent(domain=domain, reason=reason) for domain in (Domain.CPU, Domain.DRAM)]
     return MeterSet(
@@ -110,7 +145,8 @@ def _joined(gpu: Gpu | None, cpu: CpuMeter, cpu_meter: str, no_gpu: str) -> Mete
         absent=tuple(absent),
         facts={"gpu": dict(gpu.facts) if gpu else None, "cpu_meter": cpu_meter, **cpu.facts},
         handles_wraps=cpu_meter != "pyrapl",
-        closers=(gpu.close,) if gpu else (),
+        conditions=gpu.conditions if gpu else dict,
+        closers=(*((gpu.close,) if gpu else ()), cpu.close),
     )
 
 
@@ -121,4 +157,4 @@ def _scope(domains: Mapping[Domain, tuple[str, ...]], computes_on_gpu: bool) -> 
     return "+".join(summed) or "none"
 
 
-__all__ = ["MeterSet", "Sensor", "SensorAbsentError", "open_meters"]
+__all__ = ["MeterSet", "Sensor", "SensorAbsentError", "open_meters", "with_cpu"]

@@ -3,18 +3,22 @@
 GPUs are identified by UUID everywhere: CUDA and NVML number them differently.
 """
 
-import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-import psutil
 import pynvml
 
 from greenbench.core.errors import ConfigurationError, MeterError, SensorAbsentError
 from greenbench.core.reading import Domain
 from greenbench.core.trial import Absent
 from greenbench.core.units import hertz_from_megahertz, joules_from_millijoules, watts_from_milliwatts
+from greenbench.energy.gpu_processes import (
+    foreign_processes,
+    in_nested_namespace,
+    is_here,
+    own_processes,
+)
 from greenbench.energy.sensor import CallSensor, Sensor
 
 COUNTER_PERIOD_S = 0.1
@@ -48,6 +52,7 @@ class Gpu:
         facts: ``uuid``, ``name``, ``driver``, ``architecture``, ``index``, limits, ``mig``.
         covers_module: Whether its counter covers the CPU of the same module too.
         close: Lets the library go.
+        conditions: Reads anew what must not change during a run: driver, limits of power and clocks, MIG.
     """
 
     sensors: tuple[Sensor, ...]
@@ -56,6 +61,7 @@ class Gpu:
     facts: Mapping[str, Any]
     covers_module: bool
     close: Callable[[], None] = field(repr=False)
+    conditions: Callable[[], Mapping[str, Any]] = field(repr=False)
 
 
 def load_nvml() -> NvmlLibrary:
@@ -90,7 +96,7 @@ def open_gpu(library: Any, gpu: str | int, *, ours: Callable[[set[int]], set[int
     except (SensorAbsentError, ConfigurationError):
         library.nvmlShutdown()
         raise
-    sensors, absent = _sensors(library, handle, ours or _ours)
+    sensors, absent = _sensors(library, handle, ours or own_processes)
     has_counter = any(sensor.stream == "counter" for sensor in sensors)
     return Gpu(
         sensors=sensors,
@@ -99,6 +105,7 @@ def open_gpu(library: Any, gpu: str | int, *, ours: Callable[[set[int]], set[int
         facts=facts,
         covers_module=any(name in str(facts["name"]) for name in _MODULE_NAMES),
         close=library.nvmlShutdown,
+        conditions=lambda: _conditions(library, handle),
     )
 
 
@@ -133,16 +140,26 @@ def _facts(library: Any, handle: Any, index: int) -> dict[str, Any]:
     return {
         "uuid": _text(library.nvmlDeviceGetUUID(handle)),
         "name": _text(library.nvmlDeviceGetName(handle)),
-        "driver": _text(library.nvmlSystemGetDriverVersion()),
         "architecture": f"sm_{major}{minor}",
         "index": index,
         "cuda_driver": _tried(library.nvmlSystemGetCudaDriverVersion_v2),
         "memory_b": _tried(lambda: int(library.nvmlDeviceGetMemoryInfo(handle).total)),
+        **_conditions(library, handle),
+    }
+
+
+def _conditions(library: Any, handle: Any) -> dict[str, Any]:
+    """Return what must not change while a run lasts; clocks locked by ``nvidia-smi -lgc`` are not told."""
+    return {
+        "driver": _tried(lambda: _text(library.nvmlSystemGetDriverVersion())),
         "power_limit_w": _tried(
             lambda: watts_from_milliwatts(library.nvmlDeviceGetEnforcedPowerLimit(handle))
         ),
         "sm_clock_max_hz": _tried(
             lambda: hertz_from_megahertz(library.nvmlDeviceGetMaxClockInfo(handle, pynvml.NVML_CLOCK_SM))
+        ),
+        "sm_clock_application_hz": _tried(
+            lambda: hertz_from_megahertz(library.nvmlDeviceGetApplicationsClock(handle, pynvml.NVML_CLOCK_SM))
         ),
         "mig": bool(_tried(lambda: library.nvmlDeviceGetMigMode(handle)[0])),
     }
@@ -228,22 +245,4 @@ def _reasons(library: Any, handle: Any) -> int:
 def _foreign(library: Any, handle: Any, ours: Callable[[set[int]], set[int]]) -> float:
     processes: Sequence[Any] = library.nvmlDeviceGetComputeRunningProcesses(handle)
     pids = {process.pid for process in processes}
-    return float(len(pids - ours(pids)))
-
-
-def _ours(pids: set[int]) -> set[int]:
-    """Return those of some processes that are this one, below it, or a runtime that greenbench started.
-
-    Only processes that NVML names are looked at: a walk over all of them would cost more than all sensors.
-    """
-    return {pid for pid in pids if _is_ours(pid)}
-
-
-def _is_ours(pid: int) -> bool:
-    try:
-        process = psutil.Process(pid)
-        if "greenbench_runtime" in process.cmdline():
-            return True
-        return os.getpid() in {pid, *(parent.pid for parent in process.parents())}
-    except psutil.Error:
-        return False  # gone, or another user's
+    return float(foreign_processes(pids, ours, nested=in_nested_namespace(), known=is_here))

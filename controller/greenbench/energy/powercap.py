@@ -1,6 +1,6 @@
 """RAPL through Linux' powercap files: zones, ranges, plausible power, permission."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,7 +14,12 @@ from greenbench.energy.sensor import CallSensor
 POWERCAP_ROOT = Path("/sys/class/powercap")
 POLL_S = 0.1
 NO_ZONES = "no powercap zones on this host (a virtual machine usually has none)"
+ReadText = Callable[[Path], str]
 UDEV_RULE = 'SUBSYSTEM=="powercap", ACTION=="add", RUN+="/bin/chmod -R a+r /sys%p"'
+UDEV_REMEDY = (
+    f"add the udev rule {UDEV_RULE} to /etc/udev/rules.d/99-powercap.rules, then run "
+    "`sudo udevadm control --reload && sudo udevadm trigger --subsystem-match=powercap --action=add`"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,12 +31,14 @@ class Zone:
         path: Its folder.
         range_j: The counter starts again at 0 after so many joules.
         max_power_w: Its largest plausible power; None where no constraint can be read.
+        read_text: Reads a file of the zone; another one where this user may not.
     """
 
     name: str
     path: Path
     range_j: float
     max_power_w: float | None
+    read_text: ReadText
 
     @property
     def stream(self) -> str:
@@ -44,18 +51,24 @@ class Zone:
         Raises:
             MeterError: The file does not answer with a number.
         """
-        text = (self.path / "energy_uj").read_text()
+        text = self.read_text(self.path / "energy_uj")
         try:
             return joules_from_microjoules(int(text))
         except ValueError as err:
             raise MeterError(f"{self.path / 'energy_uj'} holds {text.strip()!r}, not microjoules") from err
 
 
-def open_powercap(root: Path = POWERCAP_ROOT) -> CpuMeter:
+def read_here(path: Path) -> str:
+    """Read a file as the calling user."""
+    return path.read_text()
+
+
+def open_powercap(root: Path = POWERCAP_ROOT, read_text: ReadText = read_here) -> CpuMeter:
     """Open every zone that can be read.
 
     Args:
         root: ``/sys/class/powercap``, another folder in tests.
+        read_text: Reads the counters; names, ranges and limits are open to everybody and read here.
 
     Returns:
         Sensors by zone. A domain of which one zone cannot be read is absent as a whole: a sum without one of
@@ -70,7 +83,7 @@ def open_powercap(root: Path = POWERCAP_ROOT) -> CpuMeter:
     denied: dict[Domain, str] = {}
     for domain, name, path in folders:
         try:
-            zone = _zone(name, path)
+            zone = _zone(name, path, read_text)
             zone.read_j()
         except (OSError, MeterError, ValueError) as err:
             denied[domain] = _refusal(path, err)
@@ -141,9 +154,9 @@ def _meaning(path: Path, name: str, root: Path) -> tuple[Domain | None, str]:
     return None, name  # core and uncore are parts of their package
 
 
-def _zone(name: str, path: Path) -> Zone:
+def _zone(name: str, path: Path, read_text: ReadText) -> Zone:
     range_j = joules_from_microjoules(int((path / "max_energy_range_uj").read_text()))
-    return Zone(name=name, path=path, range_j=range_j, max_power_w=_max_power_w(path))
+    return Zone(name=name, path=path, range_j=range_j, max_power_w=_max_power_w(path), read_text=read_text)
 
 
 def _max_power_w(path: Path) -> float | None:
@@ -163,8 +176,5 @@ def _number(path: Path) -> int:
 
 def _refusal(path: Path, err: Exception) -> str:
     if isinstance(err, PermissionError):
-        return (
-            f"{path / 'energy_uj'} may be read by root only; add the udev rule {UDEV_RULE} "
-            "to /etc/udev/rules.d/99-powercap.rules and reboot"
-        )
+        return f"{path / 'energy_uj'} may be read by root only; {UDEV_REMEDY}"
     return f"{path}: {err}"

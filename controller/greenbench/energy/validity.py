@@ -24,6 +24,7 @@ DEFAULT_LIMITS: Mapping[Rule, Limits] = {
     Rule.ENVIRONMENT_CHANGED: Limits(doubtful=None, invalid=0),
     Rule.COUNTER_RESET: Limits(doubtful=None, invalid=0),
     Rule.NO_WRAP_HANDLING: Limits(doubtful=0, invalid=None),
+    Rule.MIG: Limits(doubtful=0, invalid=None),
 }
 """The validity table. A suite's ``[validity]`` overrides single limits."""
 

@@ -24,6 +24,30 @@ class LeftOutEntry(_Part):
     reason: str
 
 
+class RoundsEntry(_Part):
+    """The number of rounds as ``--target-u`` fixed it after the pilot.
+
+    Attributes:
+        rounds: Of the whole run, the pilot included.
+        pilot: Rounds that it was fixed from.
+        target_u: Half the width of the 95% interval over the mean that was asked for.
+        cell: The cell that takes the most rounds; None where none has a spread.
+        spread_rel: That cell's standard deviation of round means over their mean.
+        seen: Rounds of the pilot in which that cell had a value.
+        expected_u: The interval to be expected of it.
+        capped: Whether it would take more.
+    """
+
+    rounds: int
+    pilot: int
+    target_u: float
+    cell: str | None = None
+    spread_rel: float | None = None
+    seen: int = 0
+    expected_u: float | None = None
+    capped: bool = False
+
+
 class GpuEntry(_Part):
     """The GPU that was measured."""
 
@@ -75,6 +99,7 @@ class Manifest(_Part):
         suite_sha256: Of the suite's canonical JSON.
         seed: Of the order.
         order: load_id of every load, in order.
+        rounds: Fixed after the pilot of ``--target-u``; None before, or where the suite says how many.
         left_out: Cells asked for and not measured.
         host: Facts of the host, see `greenbench.results.host`.
         device: ``cpu`` or ``cuda``.
@@ -96,6 +121,7 @@ class Manifest(_Part):
     suite_sha256: str
     seed: int
     order: tuple[str, ...]
+    rounds: RoundsEntry | None = None
     left_out: tuple[LeftOutEntry, ...] = ()
     host: dict[str, Any]
     device: str

@@ -1,0 +1,142 @@
+"""What `doctor` says of the host: the CPU's meter and its route, the processor, other work, disk."""
+
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psutil
+
+from greenbench.bench.patient import Patient
+from greenbench.core.check import Check, Level
+from greenbench.core.doubt import Limits, Rule, Verdict
+from greenbench.core.reading import Domain
+from greenbench.energy.powercap import UDEV_REMEDY
+from greenbench.energy.rapl import PERF_EVENT, POWERCAP, sidecar_would_help
+from greenbench.energy.validity import STEAL
+
+BYTES_PER_GIB = 1024**3
+FREE_BYTES_WANTED = 10 * BYTES_PER_GIB
+FREE_BYTES_NEEDED = BYTES_PER_GIB
+LOOKED_AT_S = 1.0
+GOVERNOR = Path("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")
+
+
+def check_cpu_meter(patient: Patient) -> Iterator[Check]:
+    """Say by which route RAPL is read, or what to do where none serves."""
+    if patient.meters is None:
+        return
+    facts, reason = patient.meters.facts, patient.reason("cpu")
+    if reason is None:
+        route = facts.get("cpu_route") or facts.get("cpu_meter")
+        streams = ", ".join(patient.meters.domains.get(Domain.CPU, ()))
+        open_guard = facts.get("zones_without_power_limit") or []
+        more = f"; no power limit can be read for {', '.join(open_guard)}" if open_guard else ""
+        yield Check(name="cpu energy", level=Level.OK, figure=f"RAPL by {route}: {streams}{more}")
+    elif facts.get("cpu_route") == "module":
+        yield Check(name="cpu energy", level=Level.OK, figure=reason)
+    else:
+        yield Check(
+            name="cpu energy",
+            level=Level.WARN,
+            figure=reason.removesuffix(f"; remedy: {UDEV_REMEDY}"),
+            remedy=_cpu_remedy(patient),
+        )
+    dram = patient.reason("dram")
+    if reason is None and dram:
+        yield Check(name="dram energy", level=Level.WARN, figure=dram, remedy="energy_dram_j stays null")
+
+
+def _cpu_remedy(patient: Patient) -> str:
+    """Return what opens RAPL where it is closed, or what to do without it."""
+    if patient.meters is None or not sidecar_would_help(patient.meters.facts):
+        return "energy_cpu_j stays null; --estimate-cpu fills a column of its own by a model, +-40%"
+    refused = patient.meters.facts.get("cpu_routes_refused", {})
+    ways = ["`greenbench up --launcher docker`, whose read-only root sidecar reads it"]
+    ways += [UDEV_REMEDY] if POWERCAP in refused else []
+    ways += (
+        ["`sudo sysctl kernel.perf_event_paranoid=0`"]
+        if "perf_event_paranoid" in refused.get(PERF_EVENT, "")
+        else []
+    )
+    return "one of: " + "; or ".join(ways)
+
+
+def check_processor(_: Patient, governor: Path = GOVERNOR) -> Iterator[Check]:
+    """Say how many cores there are and who sets their clock."""
+    cores = psutil.cpu_count(logical=False) or 1
+    text = governor.read_text().strip() if governor.exists() else ""
+    slow = text not in {"", "performance"}
+    clock = f", governor {text}" if text else ", no frequency control visible"
+    yield Check(
+        name="processor",
+        level=Level.WARN if slow else Level.OK,
+        figure=f"{cores} physical cores{clock}",
+        remedy="`sudo cpupower frequency-set -g performance` steadies CPU figures" if slow else "",
+    )
+
+
+def check_other_work(
+    patient: Patient, sleep: Callable[[float], None] = time.sleep, length_s: float = LOOKED_AT_S
+) -> Iterator[Check]:
+    """Watch for a second what others take of the CPU, and what other guests take of this machine."""
+    before, own_before = psutil.cpu_times(), time.process_time()
+    sleep(length_s)
+    after, own_after = psutil.cpu_times(), time.process_time()
+    spent = {name: getattr(after, name) - getattr(before, name) for name in after._fields}
+    total = max(sum(spent.values()), 1e-9)
+    idle = spent.get("idle", 0.0) + spent.get("iowait", 0.0)
+    stolen = spent.get("steal", 0.0)
+    # The share, not the seconds: the kernel's ticks lag behind the clock.
+    cores = (total - idle - stolen) / total * (psutil.cpu_count() or 1) - (own_after - own_before) / length_s
+    busy = max(0.0, cores)
+    yield _busy(busy, patient.limits[Rule.BUSY_HOST])
+    share = stolen / total
+    doubt = STEAL.judge(Rule.BUSY_HOST, share)
+    yield Check(
+        name="steal",
+        level=Level.WARN if doubt else Level.OK,
+        figure=f"{share:.1%} of CPU time went to other guests of this machine",
+        remedy="prefer a dedicated machine: trials will be doubtful or invalid" if doubt else "",
+    )
+
+
+def _busy(cores: float, limits: Limits) -> Check:
+    doubt = limits.judge(Rule.BUSY_HOST, cores)
+    level = Level.OK
+    if doubt:
+        level = Level.FAIL if doubt.verdict is Verdict.INVALID else Level.WARN
+    return Check(
+        name="busy host",
+        level=level,
+        figure=f"{cores:.2f} cores in use by others",
+        remedy="stop other work before measuring" if doubt else "",
+    )
+
+
+def check_disk(patient: Patient) -> Iterator[Check]:
+    """Say how much room there is for images, models and results."""
+    free = shutil.disk_usage(patient.state.root).free
+    level = Level.OK if free >= FREE_BYTES_WANTED else Level.WARN
+    level = level if free >= FREE_BYTES_NEEDED else Level.FAIL
+    yield Check(
+        name="disk",
+        level=level,
+        figure=f"{free / BYTES_PER_GIB:.1f} GiB free at {patient.state.root}",
+        remedy=""
+        if level is Level.OK
+        else "images and models take about 10 GiB, a run at least 1; free some or move GREENBENCH_STATE",
+    )
+
+
+def check_state(patient: Patient) -> Iterator[Check]:
+    """Say whether the state folder can be written."""
+    root = patient.state.root
+    writable = os.access(root, os.W_OK)
+    yield Check(
+        name="state folder",
+        level=Level.OK if writable else Level.FAIL,
+        figure=str(root),
+        remedy="" if writable else f"{root} is not writable; set GREENBENCH_STATE to a folder of yours",
+    )

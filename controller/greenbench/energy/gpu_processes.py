@@ -1,0 +1,63 @@
+"""Whose the processes on a GPU are, also where the driver numbers them otherwise than we do."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import psutil
+
+FIRST_PID_NAMESPACE = 0xEFFFFFFC
+"""The inode that Linux gives the host's own pid namespace (include/linux/proc_ns.h)."""
+
+Ours = Callable[[set[int]], set[int]]
+
+
+def foreign_processes(pids: set[int], ours: Ours, *, nested: bool, known: Callable[[int], bool]) -> int:
+    """Return how many of the processes on a GPU are not greenbench's.
+
+    Inside a pid namespace the driver may name processes by the host's numbers, which mean nothing here: then
+    the runtime, one process, is among the strangers, and one stranger is let pass as it. A second is foreign.
+
+    Args:
+        pids: As the driver names them.
+        ours: Returns those that are greenbench's.
+        nested: Whether this is a pid namespace inside another.
+        known: Tells whether a process of that number is here.
+    """
+    mine = ours(pids)
+    others = pids - mine
+    unknown = {pid for pid in others if not known(pid)}
+    if nested and unknown and not mine:
+        return len(others) - 1
+    return len(others)
+
+
+def in_nested_namespace(namespace: Path = Path("/proc/self/ns/pid")) -> bool:
+    """Tell whether this process has a pid namespace of its own, as inside most containers."""
+    try:
+        return namespace.stat().st_ino != FIRST_PID_NAMESPACE
+    except OSError:
+        return False
+
+
+def is_here(pid: int) -> bool:
+    """Tell whether a process of that number is in this pid namespace."""
+    return psutil.pid_exists(pid)
+
+
+def own_processes(pids: set[int]) -> set[int]:
+    """Return those of some processes that are this one, below it, or a runtime that greenbench started.
+
+    Only processes that NVML names are looked at: a walk over all of them would cost more than all sensors.
+    """
+    return {pid for pid in pids if _is_ours(pid)}
+
+
+def _is_ours(pid: int) -> bool:
+    try:
+        process = psutil.Process(pid)
+        if "greenbench_runtime" in process.cmdline():
+            return True
+        return os.getpid() in {pid, *(parent.pid for parent in process.parents())}
+    except psutil.Error:
+        return False  # gone, or another user's
