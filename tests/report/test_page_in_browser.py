@@ -118,3 +118,9 @@ def test_light_and_dark_by_button(opened, kept):
     before = page.evaluate(ground)
     page.click("#theme")
     assert page.evaluate(ground) != before
+
+
+def test_a_changed_trial_changes_the_sentence(opened, copy, kept):
+    assert "cannot be told apart by 2 rounds" in opened(kept).inner_text("#answers-1")
+    copy.change(lambda trial: trial.update(energy_j_per_sample=9.0 if trial["runtime"] == "pytorch" else 1.0))
+    assert "came to 9.000 times onnxruntime" in opened(copy.path).inner_text("#answers-1")

@@ -4,7 +4,8 @@ from greenbench.report.document import Document
 from greenbench.report.figures.cells import breakdown_figure, cost_figure, front_figure
 from greenbench.report.figures.course import drift_figure, power_figure, spans_of_loads
 from greenbench.report.figures.draw import FORMATS, draw_files, javascript
-from greenbench.report.figures.figure import Figure, Panel
+from greenbench.report.figures.effects import effects_figure
+from greenbench.report.figures.figure import Figure, Panel, Value
 from greenbench.report.figures.theme import DARK, LIGHT, PAGE, configuration
 from greenbench.report.measure import ENERGY, LATENCY, RATE
 
@@ -15,6 +16,7 @@ __all__ = [
     "PAGE",
     "Figure",
     "Panel",
+    "Value",
     "configuration",
     "draw_files",
     "figures_of",
@@ -29,6 +31,7 @@ def figures_of(document: Document) -> tuple[Figure, ...]:
     return (
         cost_figure(document, ENERGY),
         cost_figure(document, LATENCY),
+        effects_figure(document, main),
         front_figure(document),
         breakdown_figure(document),
         power_figure(document),
