@@ -262,7 +262,19 @@ def run(
         typer.echo(context.choice.sentence, err=True)
         outcome = _listening(lambda observer: run_suite(context, request, observer))
     _print_json(outcome_json(outcome.folder)) if as_json else print_outcome(outcome.folder)
+    _say_page(outcome.folder, silent=as_json)
     raise typer.Exit(exit_status(outcome.trials))
+
+
+def _say_page(folder: Path, *, silent: bool) -> None:
+    """Write the run's page and say where it is; a page that fails is one line and fails no run."""
+    from greenbench.report.telling import write_page
+
+    page, problems = write_page(folder)
+    for problem in problems:
+        typer.echo(f"greenbench: {problem}", err=True)
+    if page and not silent:
+        typer.echo(f"report: {page}")
 
 
 @app.command()
@@ -280,6 +292,74 @@ def status(
 
     folder = find_run(run_id, out) if run_id else newest_run(out)
     _print_json(status_json(folder)) if as_json else print_status(folder)
+
+
+@app.command()
+def report(
+    runs: Annotated[list[str], typer.Argument(metavar="RUN...", help="Ids or folders of runs.")],
+    *,
+    html: Annotated[Path | None, typer.Option("--html", help="One page that needs no network.")] = None,
+    markdown: Annotated[Path | None, typer.Option("--md", help="Tables as Markdown.")] = None,
+    csv: Annotated[Path | None, typer.Option("--csv", help="Every cell, full digits, SI units.")] = None,
+    latex: Annotated[Path | None, typer.Option("--latex", help="Tables for booktabs.")] = None,
+    figures: Annotated[Path | None, typer.Option("--figures", help="Folder of SVG, PNG and PDF.")] = None,
+    watch: Annotated[bool, typer.Option("--watch", help="Write anew until the runs have ended.")] = False,
+    carbon: Annotated[float | None, typer.Option("--carbon-intensity", min=0.0, help="g CO2e/kWh.")] = None,
+    price: Annotated[float | None, typer.Option("--price", min=0.0, help="Of a kWh.")] = None,
+    out: OutFolder = DEFAULT_OUT,
+) -> None:
+    """Tell what runs found: on the terminal, as a page, as tables, as pictures."""
+    from greenbench.report.publish import Outputs
+    from greenbench.report.tariff import Tariff
+    from greenbench.report.telling import tell
+    from greenbench.results.runs import find_run
+
+    outputs = Outputs(html=html, markdown=markdown, csv=csv, latex=latex, figures=figures)
+    tariff = Tariff(carbon_g_per_kwh=carbon, price_per_kwh=price)
+    problems = tell([find_run(run, out) for run in runs], outputs, tariff, watch=watch)
+    for problem in problems:
+        typer.echo(f"greenbench: {problem}", err=True)
+    raise typer.Exit(int(bool(problems)))
+
+
+@app.command()
+def query(
+    run: Annotated[str, typer.Argument(metavar="RUN", help="A run's id or folder.")],
+    sql: Annotated[str, typer.Argument(help="DuckDB's SQL over the views of docs/report.md.")],
+    *,
+    out: OutFolder = DEFAULT_OUT,
+    as_json: AsJson = False,
+) -> None:
+    """Ask a run in SQL: trials, baselines, readings, iterations, doubts, absent, power."""
+    from greenbench.report.queried import print_rows_found, query_run, rows_json
+    from greenbench.results.runs import find_run
+
+    rows, damaged = query_run(find_run(run, out), sql)
+    _print_json(rows_json(rows)) if as_json else print_rows_found(rows, _screen())
+    for problem in damaged:
+        typer.echo(f"greenbench: {problem}", err=True)
+    raise typer.Exit(int(bool(damaged)))
+
+
+@app.command()
+def export(
+    run: Annotated[str, typer.Argument(metavar="RUN", help="A run's id or folder.")],
+    *,
+    to: Annotated[Path | None, typer.Option("--to", help="Folder; RUN/export by default.")] = None,
+    suffix: Annotated[str, typer.Option("--format", help="csv, json or parquet.")] = "csv",
+    out: OutFolder = DEFAULT_OUT,
+) -> None:
+    """Write a run's tables as files that other programs read."""
+    from greenbench.report.queried import export_run
+    from greenbench.results.runs import find_run
+
+    folder = find_run(run, out)
+    files, damaged = export_run(folder, to or folder / "export", suffix=suffix)
+    for file in files:
+        typer.echo(file)
+    for problem in damaged:
+        typer.echo(f"greenbench: {problem}", err=True)
+    raise typer.Exit(int(bool(damaged)))
 
 
 @app.command()

@@ -59,3 +59,8 @@ def milliseconds_from_seconds(seconds: float) -> float:
 def mebibytes_from_bytes(size_b: float) -> float:
     """Return mebibytes from bytes, for a reader's eye."""
     return size_b / 1024**2
+
+
+def kilowatt_hours_from_joules(joules: float) -> float:
+    """Return kilowatt-hours from joules, for a reader's eye."""
+    return joules / 3.6e6

@@ -1,0 +1,125 @@
+"""The cells of runs as tables: CSV for machines, Markdown and LaTeX for papers."""
+
+import csv
+import io
+from collections.abc import Iterable, Sequence
+
+from greenbench.report.answer import label_of
+from greenbench.report.document import Document
+from greenbench.report.measure import LATENCY
+from greenbench.report.numbers import figure, with_interval
+from greenbench.results.cells import CellSummary, Estimate
+
+CSV_COLUMNS = (
+    "run_id", "cell_id", "runtime", "mode", "source", "model", "precision", "batch_size", "sequence_length",
+    "weights", "path", "io", "device", "energy_scope", "energy_j_per_sample", "energy_j_per_sample_u95",
+    "throughput_samples_per_s", "throughput_samples_per_s_u95", "latency_p50_s", "latency_p50_s_u95",
+    "cpu_s_per_sample", "cpu_s_per_sample_u95", "memory_peak_b", "rounds", "verdict", "marked",
+)  # fmt: skip
+_ESTIMATES = ("energy_j_per_sample", "throughput_samples_per_s", "latency_p50_s", "cpu_s_per_sample")
+_HEADER = ("model", "batch", "precision", "runtime", "J/sample", "samples/s", "p50, ms", "rounds", "verdict")
+_RIGHT = {1, 4, 5, 6, 7}
+
+
+def csv_of(documents: Iterable[Document]) -> str:
+    """Return every cell with full digits, SI units; an empty field where there is no value."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, CSV_COLUMNS, lineterminator="\n")
+    writer.writeheader()
+    for document in documents:
+        for group in document.answer.groups:
+            for cell in group.cells:
+                mark = group.mark if cell.cell_id == group.marked else ""
+                writer.writerow({"run_id": document.manifest.run_id, "marked": mark} | _values(cell))
+    return text.getvalue()
+
+
+def _values(cell: CellSummary) -> dict[str, object]:
+    row: dict[str, object] = {
+        name: getattr(cell, name)
+        for name in CSV_COLUMNS
+        if name not in {"run_id", "marked"} and not name.endswith("_u95")
+    }
+    for name in _ESTIMATES:
+        found: Estimate | None = getattr(cell, name)
+        row |= {name: found.mean if found else None, f"{name}_u95": found.u95 if found else None}
+    return row
+
+
+def markdown_of(documents: Iterable[Document]) -> str:
+    """Return a table per run, with what to doubt below it."""
+    return "\n".join(_markdown(document) for document in documents)
+
+
+def _markdown(document: Document) -> str:
+    rows = [[_in_markdown(value) for value in row] for row in _rows(document, sign="±")]
+    rule = ["---:" if index in _RIGHT else "---" for index in range(len(_HEADER))]
+    lines = [f"## {_in_markdown(document.manifest.run_id)}", ""]
+    lines += [f"| {' | '.join(row)} |" for row in [list(_HEADER), rule, *rows]]
+    lines += ["", *(f"- {_in_markdown(sentence)}" for sentence in remarks_of(document)), ""]
+    return "\n".join(lines)
+
+
+def latex_of(documents: Iterable[Document]) -> str:
+    """Return a table per run; the package booktabs is all that it needs."""
+    return "\n".join(_latex(document) for document in documents)
+
+
+def _latex(document: Document) -> str:
+    columns = "".join("r" if index in _RIGHT else "l" for index in range(len(_HEADER)))
+    rows = [[_in_latex(value) for value in row] for row in _rows(document, sign="±")]
+    return "\n".join([
+        "% needs \\usepackage{booktabs}",
+        "\\begin{table}", "\\centering",
+        f"\\caption{{{_in_latex(_caption(document))}}}",
+        f"\\begin{{tabular}}{{{columns}}}", "\\toprule",
+        f"{' & '.join(_HEADER)} \\\\", "\\midrule",
+        *(f"{' & '.join(row)} \\\\" for row in rows),
+        "\\bottomrule", "\\end{tabular}", "\\end{table}", "",
+    ])  # fmt: skip
+
+
+def _caption(document: Document) -> str:
+    scopes = sorted({cell.energy_scope for cell in document.cells if cell.energy_j_per_sample})
+    scope = f"gross energy of {' and '.join(scopes)}" if scopes else "no energy was measured"
+    return f"Run {document.manifest.run_id}; {scope}; means over rounds with 95% intervals."
+
+
+def _rows(document: Document, *, sign: str) -> list[list[str]]:
+    return [
+        [
+            cell.model, str(cell.batch_size), cell.precision, label_of(cell),
+            _written(cell.energy_j_per_sample, sign), _written(cell.throughput_samples_per_s, sign),
+            _written(LATENCY.of_cell(cell), sign), str(cell.rounds),
+            str(cell.verdict) + (f", {group.mark}" if cell.cell_id == group.marked else ""),
+        ]
+        for group in document.answer.groups
+        for cell in group.cells
+    ]  # fmt: skip
+
+
+def remarks_of(document: Document) -> Sequence[str]:
+    """Return every sentence that belongs to a table: what is missing, doubtful, failed or left out."""
+    answer = document.answer
+    energy = [f"no energy was measured: {answer.no_energy}"] if answer.no_energy else []
+    return [*document.problems, *energy, *answer.doubts, *answer.failures, *answer.left_out]
+
+
+def _written(found: Estimate | None, sign: str) -> str:
+    return with_interval(found.mean, found.u95, sign=sign) if found else figure(None)
+
+
+def _in_markdown(text: str) -> str:
+    escaped = "".join(f"\\{letter}" if letter in "\\|*_`<>[]" else letter for letter in text)
+    return " ".join(escaped.split())
+
+
+_LATEX = {
+    "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#",
+    "_": r"\_",    "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "±": r"$\pm$",
+    "<": r"$<$", ">": r"$>$",
+}  # fmt: skip
+
+
+def _in_latex(text: str) -> str:
+    return " ".join("".join(_LATEX.get(letter, letter) for letter in text).split())

@@ -1,0 +1,71 @@
+import pyarrow.parquet as pq
+
+from greenbench.report.document import read_document
+from greenbench.report.figures import draw_files, figures_of
+
+CELL = "pytorch.eager.resnet50.fp32.b64"
+
+
+def by_name(folder):
+    return {figure.name: figure for figure in figures_of(read_document(folder))}
+
+
+def test_a_changed_trial_moves_its_mark(copy):
+    before = by_name(copy.path)["energy"]
+    copy.change(lambda trial: trial.update(energy_j_per_sample=9.0) if trial["cell_id"] == CELL else None)
+    after = by_name(copy.path)["energy"]
+    changed = [new for old, new in zip(before.rows, after.rows, strict=True) if old != new]
+    assert [(row[1], row[2]) for row in changed] == [("pytorch eager", 9.0)]
+
+
+def test_invalid_cells_are_not_on_the_front(kept):
+    front = by_name(kept)["front"]
+    assert front.rows
+    assert not any("batch 1" in row[1] and "bert" in row[0] for row in front.rows)
+
+
+def test_the_front_is_what_no_cell_beats_on_both(kept):
+    rows = by_name(kept)["front"].rows
+    for model, _, x, y, front in rows:
+        beaten = any(other[0] == model and other[2] <= x and other[3] < y for other in rows)
+        assert (front == "yes") is not beaten
+
+
+def test_the_parts_of_the_energy_add_up(kept):
+    document = read_document(kept)
+    rows = by_name(kept)["breakdown"].rows
+    for group in document.answer.groups:
+        for cell in group.cells:
+            parts = [row[4] for row in rows if row[0] == group.title and row[1].startswith(cell.runtime)]
+            if parts:
+                assert abs(sum(parts) - cell.energy_j_per_sample.mean) < 1e-9
+
+
+def test_the_envelope_loses_no_peak(kept):
+    table = pq.read_table(kept / "readings.parquet", filters=[("stream", "=", "instant")])
+    values = table["value"].drop_null().to_pylist()
+    (trace,) = read_document(kept).traces
+    assert trace.readings == len(values)
+    assert max(step.high_w for step in trace.steps) == max(values)
+    assert min(step.low_w for step in trace.steps) == min(values)
+
+
+def test_without_energy_time_is_still_drawn(no_energy):
+    figures = by_name(no_energy.path)
+    assert figures["energy"].absent
+    assert not figures["energy"].panels
+    assert figures["latency"].panels
+    assert figures["drift"].panels
+
+
+def test_one_round_has_no_drift(copy):
+    copy.change(lambda trial: trial["round"] == 1)
+    assert "two rounds" in by_name(copy.path)["drift"].absent
+
+
+def test_files_are_svg_png_and_pdf(kept, tmp_path):
+    energy = [figure for figure in figures_of(read_document(kept)) if figure.name == "energy"]
+    svg, png, pdf = draw_files(energy, tmp_path)
+    assert "pytorch eager" in svg.read_text()
+    assert png.read_bytes().startswith(b"\x89PNG")
+    assert pdf.read_bytes().startswith(b"%PDF")

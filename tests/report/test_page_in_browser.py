@@ -1,0 +1,126 @@
+"""The page in a real browser, opened from disk with the network off."""
+
+import shutil
+
+import pytest
+
+from greenbench.report.publish import Outputs, publish
+from greenbench.report.tariff import Tariff
+
+pytestmark = pytest.mark.browser
+SIZES = {"desktop": (1280, 900), "phone": (390, 844)}
+
+
+@pytest.fixture(scope="module")
+def chromium():
+    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    path = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    if path is None:
+        pytest.skip("no Chromium here; on Debian: apt-get install chromium")
+    with playwright.sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def opened(chromium, tmp_path):
+    contexts = []
+
+    def open_page(folder, *, size="desktop", scheme="light"):
+        target = tmp_path / "page.html"
+        publish([folder], Outputs(html=target), Tariff(carbon_g_per_kwh=400.0))
+        width, height = SIZES[size]
+        viewport = {"width": width, "height": height}
+        context = chromium.new_context(viewport=viewport, color_scheme=scheme, offline=True)
+        contexts.append(context)
+        page = context.new_page()
+        page.wrong = []
+        page.on("console", lambda message: page.wrong.append(message.text))
+        page.on("pageerror", lambda error: page.wrong.append(str(error)))
+        page.on("request", lambda request: page.wrong.append(request.url) if _outside(request.url) else None)
+        page.goto(target.as_uri())
+        page.wait_for_selector("html[data-drawn]", timeout=20_000)
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.close()
+
+
+def _outside(address):
+    return not address.startswith(("file:", "data:"))
+
+
+def test_every_figure_draws_with_no_request_and_no_error(opened, kept):
+    page = opened(kept)
+    assert page.wrong == []
+    places = page.query_selector_all("[data-chart]")
+    assert len(places) > 10
+    assert all(place.query_selector("svg path") for place in places)
+
+
+@pytest.mark.parametrize(("size", "scheme"), [("desktop", "light"), ("desktop", "dark"), ("phone", "light")])
+def test_nothing_serious_for_those_who_cannot_see_it(opened, kept, size, scheme):
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe is not installed")
+    page = opened(kept, size=size, scheme=scheme)
+    found = axe.Axe().run(page).response["violations"]
+    assert [item["id"] for item in found if item["impact"] in {"serious", "critical"}] == []
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
+def test_a_mark_tells_its_figures_under_the_pointer(opened, kept):
+    page = opened(kept)
+    mark = page.locator("#figure-1-energy [data-chart] .mark-symbol path").last
+    mark.scroll_into_view_if_needed()
+    mark.hover(force=True)
+    page.wait_for_selector("#vg-tooltip-element.visible")
+    assert "J/sample" in page.inner_text("#vg-tooltip-element")
+
+
+def test_one_load_can_be_looked_at_by_keyboard(opened, kept):
+    page = opened(kept)
+    axis = page.locator("#figure-1-power .role-axis-label").first
+    assert "700" in axis.text_content()
+    page.focus("#figure-1-power select")
+    page.keyboard.press("ArrowDown")
+    page.wait_for_timeout(300)
+    assert "700" not in axis.text_content()
+
+
+def test_a_changed_trial_changes_its_mark_and_its_words(opened, copy):
+    copy.change(
+        lambda trial: trial.update(energy_j_per_sample=9.0) if trial["runtime"] == "pytorch" else None
+    )
+    page = opened(copy.path)
+    assert "9.000 ±0" in page.inner_text("#answers-1")
+    labels = page.locator("#figure-1-energy .role-axis-label").first.text_content()
+    assert "10" in labels or "8" in labels
+
+
+def test_hostile_names_run_nothing(opened, copy):
+    copy.change(lambda trial: trial.update(mode="<img src=x onerror=\"document.title='owned'\">"))
+    page = opened(copy.path)
+    assert page.wrong == []
+    assert "owned" not in page.title()
+
+
+def test_without_energy_the_page_still_tells_time(opened, no_energy):
+    page = opened(no_energy.path)
+    assert page.wrong == []
+    assert "No energy was measured" in page.inner_text("main")
+    assert page.query_selector("#figure-1-latency svg path")
+
+
+def test_light_and_dark_by_button(opened, kept):
+    page = opened(kept)
+    ground = "getComputedStyle(document.body).backgroundColor"
+    before = page.evaluate(ground)
+    page.click("#theme")
+    assert page.evaluate(ground) != before
+
+
+def test_a_changed_trial_changes_the_sentence(opened, copy, kept):
+    assert "cannot be told apart by 2 rounds" in opened(kept).inner_text("#answers-1")
+    copy.change(lambda trial: trial.update(energy_j_per_sample=9.0 if trial["runtime"] == "pytorch" else 1.0))
+    assert "came to 9.000 times onnxruntime" in opened(copy.path).inner_text("#answers-1")

@@ -1,0 +1,123 @@
+import csv
+import io
+import json
+
+import pytest
+
+from greenbench.core.errors import ConfigurationError, DamagedResultsError
+from greenbench.report.publish import Outputs, follow, publish
+from greenbench.report.tariff import Tariff
+from greenbench.report.telling import tell, write_page
+
+EVIL = "<script>alert(1)</script>"
+
+
+def page_of(folder, tmp_path, tariff=None):
+    target = tmp_path / "page.html"
+    published = publish([folder], Outputs(html=target), tariff or Tariff())
+    return target.read_text(), published.problems
+
+
+def test_the_page_names_no_address_outside_itself(kept, tmp_path):
+    page, problems = page_of(kept, tmp_path)
+    assert not problems
+    head = page[: page.index('<script type="module">')]
+    assert "http:" not in head
+    assert "https:" not in head
+    assert "default-src 'none'" in head
+
+
+def test_names_in_results_are_escaped(copy, tmp_path):
+    copy.change(lambda trial: trial.update(mode=EVIL, failure=trial["failure"] and EVIL))
+    copy.manifest(run_id=EVIL, absent={"cpu": EVIL})
+    page, _ = page_of(copy.path, tmp_path)
+    assert EVIL not in page
+    assert "&lt;script&gt;alert(1)" in page
+    assert "\\u003cscript>alert(1)" in page
+
+
+def test_a_damaged_table_is_named_and_the_rest_is_told(copy, tmp_path):
+    (copy.path / "readings.parquet").write_bytes(b"PAR1 torn")
+    page, problems = page_of(copy.path, tmp_path)
+    assert len(problems) == 1
+    assert "readings.parquet" in problems[0]
+    assert "0.3921" in page
+
+
+def test_damaged_trials_are_told_from_the_log(copy, tmp_path):
+    (copy.path / "trials.parquet").write_bytes(b"torn")
+    page, problems = page_of(copy.path, tmp_path)
+    assert any("trials.parquet" in problem for problem in problems)
+    assert "0.3921" in page
+
+
+def test_a_run_of_another_version_is_named_beside_those_that_are_told(copy, kept, tmp_path):
+    copy.manifest(schema_version=99)
+    target = tmp_path / "page.html"
+    published = publish([copy.path, kept], Outputs(html=target), Tariff())
+    assert "schema version 99" in published.problems[0]
+    assert "schema version 99" in target.read_text()
+    with pytest.raises(DamagedResultsError, match="schema version 99"):
+        publish([copy.path], Outputs(html=target), Tariff())
+
+
+def test_no_energy_says_why_and_marks_the_fastest(no_energy, tmp_path):
+    page, _ = page_of(no_energy.path, tmp_path)
+    assert "no NVIDIA driver here" in page
+    assert "the highest mean" in page
+
+
+def test_a_reader_s_tariff_is_applied_and_never_assumed(kept, tmp_path):
+    plain, _ = page_of(kept, tmp_path)
+    priced, _ = page_of(kept, tmp_path, Tariff(carbon_g_per_kwh=400.0, price_per_kwh=0.3))
+    assert "CO2e" not in plain
+    # 0.3921 J x 1e6 / 3.6e6 = 0.1089 kWh, x 400 g.
+    assert "0.1089" in priced
+    assert "43.57" in priced
+
+
+def test_tables_hold_every_cell(copy, tmp_path):
+    copy.change(lambda trial: trial.update(mode="a|b_c") if trial["runtime"] == "pytorch" else None)
+    outputs = Outputs(csv=tmp_path / "t.csv", markdown=tmp_path / "t.md", latex=tmp_path / "t.tex")
+    publish([copy.path], outputs, Tariff())
+    rows = list(csv.DictReader(io.StringIO((tmp_path / "t.csv").read_text())))
+    assert len(rows) == 12
+    assert {row["energy_scope"] for row in rows} == {"gpu"} | {"none"} & {row["energy_scope"] for row in rows}
+    assert float(next(row for row in rows if row["marked"])["energy_j_per_sample"]) > 0
+    assert "a\\|b\\_c" in (tmp_path / "t.md").read_text()
+    assert "a|b\\_c" in (tmp_path / "t.tex").read_text()
+
+
+def test_a_folder_that_cannot_be_made_is_one_line(kept, tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ConfigurationError, match="cannot be written"):
+        publish([kept], Outputs(csv=tmp_path / "file" / "t.csv"), Tariff())
+
+
+def test_without_outputs_the_terminal_answers(kept, capsys):
+    assert tell([kept], Outputs(), Tariff(), watch=False) == ()
+    assert "cheapest" in capsys.readouterr().out
+
+
+def test_watch_writes_anew_until_the_run_has_ended(copy, tmp_path):
+    log = copy.path / "events.jsonl"
+    lines = log.read_text().splitlines(keepends=True)
+    assert json.loads(lines[-1])["event"] == "run_finished"
+    log.write_text("".join(lines[:-3]))
+    seen, pauses = [], []
+
+    def pause(seconds):
+        pauses.append(seconds)
+        log.write_text("".join(lines[: -1 if len(pauses) == 1 else None]))
+
+    outputs = Outputs(csv=tmp_path / "t.csv")
+    follow([copy.path], outputs, Tariff(), seen=seen.append, pause=pause)
+    assert len(seen) == 3
+    assert len(pauses) == 2
+
+
+def test_a_page_that_cannot_be_written_fails_no_run(copy):
+    (copy.path / "manifest.json").write_text("{")
+    page, problems = write_page(copy.path)
+    assert page is None
+    assert "manifest.json" in problems[0]
