@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from greenbench_runtime.engine import (
     Array,
+    Converter,
     Engine,
     EngineFacts,
     InvalidRequestError,
@@ -22,6 +23,7 @@ from greenbench_runtime.engine import (
 from greenbench_runtime.networks import interface, tf_devices
 from greenbench_runtime.networks.canonical import parameters, read_canonical
 from greenbench_runtime.networks.graph import network_of
+from greenbench_runtime.networks.tf_export import TensorFlowConverter
 from greenbench_runtime.networks.tf_layers import TensorFlowLayers
 
 MODES = ("graph", "xla")
@@ -110,3 +112,8 @@ class TensorFlow:
 def engine() -> Engine:
     """Return the engine."""
     return TensorFlow()
+
+
+def converter() -> Converter:
+    """Return the converter to ONNX."""
+    return TensorFlowConverter()

@@ -9,7 +9,13 @@ from greenbench_runtime.engine import Array
 from greenbench_runtime.networks.canonical import BERT_EPSILON, BERT_HEADS, NORM_EPSILON
 from greenbench_runtime.networks.interface import HIDDEN
 
-_ACTIVATIONS = {"relu": tf.nn.relu, "relu6": tf.nn.relu6, "gelu": tf.nn.gelu, "": tf.identity}
+
+def _gelu(x: tf.Tensor) -> tf.Tensor:
+    """Return the exact GELU by erf: ``tf.nn.gelu`` takes erfc, which is in no ONNX operator."""
+    return 0.5 * x * (1.0 + tf.math.erf(x * 0.5**0.5))
+
+
+_ACTIVATIONS = {"relu": tf.nn.relu, "relu6": tf.nn.relu6, "gelu": _gelu}
 
 
 class TensorFlowLayers:
