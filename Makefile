@@ -26,7 +26,7 @@ $(DEV_STAMP): $(STAMP)
 	touch $@
 
 bench: $(STAMP)  ## build two runtimes, measure the suite `quick`; the last line is the run's folder
-	$(BIN)/greenbench up --launcher $(LAUNCHER)
+	$(BIN)/greenbench up pytorch onnxruntime --launcher $(LAUNCHER)
 	# Status 1: measured, and the table names trials that are invalid; the folder stays the last line.
 	@$(BIN)/greenbench run --launcher $(LAUNCHER) || [ $$? -eq 1 ]
 

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from greenbench.bench.library import ModelLibrary, sha256_of
+from greenbench.bench.library import ModelLibrary, Refusal, sha256_of
 from greenbench.core.errors import ConfigurationError, NotBuiltError
 
 
@@ -67,3 +67,23 @@ def test_reference_outputs_come_back_as_they_were(library, tmp_path):
     np.savez(made, output=outputs)
     entry = library.adopt("reference/x", made, kind="reference", origin="o", maker="m", elapsed_s=0)
     assert (library.reference(entry) == outputs).all()
+
+
+def test_a_refusal_is_kept_until_the_conversion_is_there(library):
+    assert library.refusals() == {}
+    asked = {"model": "bert_base", "source": "mxnet", "weights_from": "seeded", "sequence_length": 128}
+    library.refuse(Refusal(reason="no converter for an operator", **asked))
+    library.refuse(Refusal(reason="another one", **asked | {"model": "resnet50", "sequence_length": None}))
+    library.refuse(Refusal(reason="no converter for erf", **asked))
+    question = ("bert_base", "mxnet", "seeded", 128)
+    again = ModelLibrary(library.folder)
+    assert again.refusals()[question] == "no converter for erf"
+    again.allow(question)
+    assert list(library.refusals()) == [("resnet50", "mxnet", "seeded", None)]
+
+
+@pytest.mark.parametrize("content", ["{", "[1]", '[{"model": "x"}]'])
+def test_damaged_refusals_are_named(library, content):
+    (library.folder / "refused.json").write_text(content)
+    with pytest.raises(ConfigurationError, match=r"refused\.json is damaged"):
+        library.refusals()

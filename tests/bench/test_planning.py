@@ -113,3 +113,19 @@ def test_the_same_seed_gives_the_same_order_and_another_seed_another():
     first = [load.load_id for load in plan(asked, seed=7).loads]
     assert first == [load.load_id for load in plan(asked, seed=7).loads]
     assert first != [load.load_id for load in plan(asked, seed=8).loads]
+
+
+def test_a_refused_conversion_is_left_out_with_its_reason_and_the_rest_stays():
+    catalogue = CATALOGUE | {
+        "onnxruntime": spec("onnxruntime", modes={"cpu": ("cpu",)}, sources=("pytorch", "mxnet"))
+    }
+    host = HostView(
+        device="cpu", physical_cores=2, refused={("bert_base", "mxnet", "seeded", 128): "MXNet said no"}
+    )
+    asked = suite(runtime=["onnxruntime"], source=["pytorch", "mxnet"], model=["resnet50", "bert_base"])
+    made = plan(asked, host, catalogue)
+    assert {(cell.source, cell.workload.model) for cell in made.cells} == {
+        ("pytorch", "resnet50"), ("mxnet", "resnet50"), ("pytorch", "bert_base"),
+    }  # fmt: skip
+    assert [item.reason for item in made.left_out] == ["MXNet said no"]
+    assert "mxnet" in made.left_out[0].cell

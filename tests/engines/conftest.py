@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 
 from greenbench.bench.inputs import GOLDEN_ROWS, batch
+from greenbench.fleet.catalog import read_catalog
 
 ROOT = Path(__file__).resolve().parents[2]
+CATALOGUE = read_catalog(ROOT / "runtimes" / "catalog.toml")
 LENGTH = {"bert_base": 64}
 Driver = Callable[..., dict[str, Any]]
 
@@ -104,7 +106,7 @@ def outputs_of(tmp_path, drive, golden) -> Callable[..., tuple[dict[str, Any], d
     """Run a model in a runtime on its golden rows; return what it says and its outputs."""
 
     def run(runtime: str, model: str, rows: int = GOLDEN_ROWS, **files: Any):
-        mode = {"pytorch": "eager", "onnxruntime": "cpu"}[runtime]
+        mode = CATALOGUE[runtime].modes_on("cpu")[0]
         order = {
             "model": model, "batch_size": rows, "sequence_length": LENGTH.get(model, 0),
             "mode": mode, "threads": 2,

@@ -118,6 +118,7 @@ def open_context(options: Options) -> Iterator[Context]:
             gpu_name=gpu.get("name"),
             physical_cores=physical_cores(),
             adopted=frozenset(options.environments),
+            refused=house.library.refusals(),
         )
         yield Context(
             options=options,

@@ -19,6 +19,9 @@ from greenbench.core.errors import ConfigurationError, NotBuiltError
 
 _BLOCK_BYTES = 1 << 20
 
+Question = tuple[str, str, str, int | None]
+"""A conversion that a plan may ask for: model, source, origin of the weights, sequence length."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
@@ -39,12 +42,37 @@ class Entry:
     elapsed_s: float
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refusal:
+    """A conversion that could not be made or that no runtime takes.
+
+    Attributes:
+        model: Which.
+        source: The framework that converts it.
+        weights_from: Origin of the weights, as suites write it.
+        sequence_length: Tokens per sample; None for vision models.
+        reason: One sentence: who refused, and what it said.
+    """
+
+    model: str
+    source: str
+    weights_from: str
+    sequence_length: int | None
+    reason: str
+
+    @property
+    def question(self) -> Question:
+        """What was asked for."""
+        return (self.model, self.source, self.weights_from, self.sequence_length)
+
+
 class ModelLibrary:
     """Files for models, kept by content; one index for all."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._index_path = folder / "index.json"
+        self._refusals_path = folder / "refused.json"
 
     def find(self, key: str) -> Entry | None:
         """Return the entry for `key`, or None where nothing was made for it."""
@@ -107,6 +135,42 @@ class ModelLibrary:
     def entries(self) -> dict[str, Entry]:
         """Return everything in the index, by key."""
         return {key: Entry(**value) for key, value in self._index().items()}
+
+    def refusals(self) -> dict[Question, str]:
+        """Return why each conversion that was refused was, by what was asked for.
+
+        Raises:
+            ConfigurationError: The file that holds them is damaged.
+        """
+        if not self._refusals_path.exists():
+            return {}
+        try:
+            stored = [Refusal(**value) for value in json.loads(self._refusals_path.read_text())]
+        except (ValueError, TypeError) as err:
+            raise ConfigurationError(
+                f"{self._refusals_path} is damaged; delete it and run `greenbench up`"
+            ) from err
+        return {refusal.question: refusal.reason for refusal in stored}
+
+    def refuse(self, refusal: Refusal) -> None:
+        """Keep why a conversion can't be had, in place of an earlier reason."""
+        self._write_refusals(self.refusals() | {refusal.question: refusal.reason})
+
+    def allow(self, question: Question) -> None:
+        """Forget a refusal: the conversion is there after all."""
+        refusals = self.refusals()
+        if refusals.pop(question, None) is not None:
+            self._write_refusals(refusals)
+
+    def _write_refusals(self, refusals: dict[Question, str]) -> None:
+        names = ("model", "source", "weights_from", "sequence_length")
+        rows = [
+            dict(zip(names, question, strict=True)) | {"reason": reason}
+            for question, reason in refusals.items()
+        ]
+        partial = self._refusals_path.with_suffix(".partial")
+        partial.write_text(json.dumps(rows, indent=1))
+        partial.replace(self._refusals_path)
 
     def _index(self) -> dict[str, dict[str, Any]]:
         if not self._index_path.exists():

@@ -1,8 +1,8 @@
-"""Making what models need: canonical weights, reference outputs, conversions."""
+"""Making what models need: canonical weights and reference outputs."""
 
 import shutil
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from greenbench.bench import hub
 from greenbench.bench.house import House, Running
 from greenbench.bench.inputs import GOLDEN_ROWS, batch
-from greenbench.bench.library import Entry, ModelLibrary, onnx_key, reference_key, sha256_of, weights_key
+from greenbench.bench.library import Entry, ModelLibrary, reference_key, sha256_of, weights_key
 from greenbench.core.errors import ConfigurationError
 from greenbench.core.plan import Cell
 from greenbench.core.progress import Observer
@@ -100,17 +100,12 @@ def reference_outputs(house: House, cell: Cell) -> NDArray[np.float32]:
     return house.library.reference(house.library.need(key, remedy="greenbench up"))
 
 
-def all_made(house: House, needs: Needs, wanted: Sequence[str]) -> bool:
-    """Tell whether the library holds, undamaged, all that these runtimes need."""
-    sources = _sources(house, wanted)
-    return all(_is_made(house.library, load, needs, sources) for load in needs.workloads())
+def models_made(house: House, needs: Needs) -> bool:
+    """Tell whether the library holds all weights and reference outputs, undamaged."""
+    return all(_is_made(house.library, load, needs) for load in needs.workloads())
 
 
-def _sources(house: House, wanted: Sequence[str]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(source for name in wanted for source in house.catalogue[name].sources))
-
-
-def _is_made(library: ModelLibrary, load: Workload, needs: Needs, sources: Sequence[str]) -> bool:
+def _is_made(library: ModelLibrary, load: Workload, needs: Needs) -> bool:
     key = weights_key(load.model, needs.weights_from)
     weights = library.find(key)
     if weights is None or not library.intact(key):
@@ -119,9 +114,7 @@ def _is_made(library: ModelLibrary, load: Workload, needs: Needs, sources: Seque
         return False
     if needs.own_folder and weights.origin != f"sha256 {sha256_of(_own_file(load.model, needs))}":
         return False
-    keys = [reference_key(load.model, weights.sha256, load.sequence_length)]
-    keys += [onnx_key(load.model, source, weights.sha256, load.sequence_length) for source in sources]
-    return all(library.intact(key) for key in keys)
+    return library.intact(reference_key(load.model, weights.sha256, load.sequence_length))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -155,7 +148,7 @@ def _own_file(model: str, needs: Needs) -> Path:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Maker:
-    """Makes weights, reference outputs and conversions in the running reference runtime."""
+    """Makes weights and reference outputs in the running reference runtime."""
 
     house: House
     state: StateFolder
@@ -201,20 +194,6 @@ class _Maker:
                 key, made, kind="reference", origin=weights.sha256, maker=self._name, elapsed_s=0.0
             )
 
-    def conversion(self, load: Workload, weights: Entry) -> None:
-        key = onnx_key(load.model, self.running.spec.name, weights.sha256, load.sequence_length)
-        if self.library.intact(key):
-            return
-        self.observer.step(f"converting {load.model} to ONNX ({self.running.spec.name})")
-        made = self.running.client.convert(
-            model=load.model,
-            weights_file=weights.path,
-            sequence_length=load.sequence_length or 0,
-            threads=self.needs.threads,
-        )
-        origin = f"{made.exporter}, opset {made.opset}"
-        self._adopt(key, made.path, kind="onnx", origin=origin, elapsed_s=made.elapsed_s)
-
     @property
     def _name(self) -> str:
         version = self.running.description.versions.get(self.running.spec.engine, "")
@@ -241,20 +220,17 @@ class _Maker:
             target.unlink(missing_ok=True)
 
 
-def make_models(
-    house: House, state: StateFolder, needs: Needs, wanted: Sequence[str], observer: Observer
-) -> None:
-    """Make what is missing, in the reference runtime.
+def make_models(house: House, state: StateFolder, needs: Needs, observer: Observer) -> None:
+    """Make what is missing of weights and reference outputs, in the reference runtime.
 
     Raises:
         ConfigurationError: Weights that can't be had.
         FleetError: The runtime died or refused: weights that don't fit the model among them.
     """
+    if models_made(house, needs):
+        return
     origins = {model: _origin(model, needs, observer) for model in needs.models}
     with house.running(house.reference.name) as running:
         maker = _Maker(house=house, state=state, running=running, needs=needs, observer=observer)
         for load in needs.workloads():
-            weights = maker.weights(load, origins[load.model])
-            maker.reference(load, weights)
-            if running.spec.name in _sources(house, wanted):
-                maker.conversion(load, weights)
+            maker.reference(load, maker.weights(load, origins[load.model]))

@@ -1,7 +1,7 @@
 """From a suite to a plan: which cells, in which order, and what is left out and why."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import product
 
 from greenbench.bench.rounds import PILOT_ROUNDS
@@ -21,6 +21,7 @@ class HostView:
         gpu_name: As the driver names it; None on the CPU.
         physical_cores: What ``threads = 0`` means.
         adopted: Runtimes whose environment the user gave; their kernels are not the catalogue's.
+        refused: Why conversions can't be had, by model, source, origin of the weights, sequence length.
     """
 
     device: str
@@ -28,6 +29,7 @@ class HostView:
     gpu_name: str | None = None
     physical_cores: int = 1
     adopted: frozenset[str] = frozenset()
+    refused: Mapping[tuple[str, str, str, int | None], str] = field(default_factory=dict)
 
 
 def make_plan(suite: Suite, catalogue: Mapping[str, RuntimeSpec], host: HostView, *, seed: int) -> Plan:
@@ -111,8 +113,14 @@ def _cells_of(
                 threads=suite.host.threads or host.physical_cores,
                 weights_from=suite.models.weights_from,
             )
-            excluded = _excluded(cell, suite)
-            yield LeftOut(cell=cell.cell_id, reason="excluded by the suite") if excluded else cell
+            reason = "excluded by the suite" if _excluded(cell, suite) else _refused(cell, host)
+            yield LeftOut(cell=cell.cell_id, reason=reason) if reason else cell
+
+
+def _refused(cell: Cell, host: HostView) -> str | None:
+    load = cell.workload
+    asked = (load.model, cell.source or "", cell.weights_from, load.sequence_length)
+    return host.refused.get(asked)
 
 
 def _runtime_reason(spec: RuntimeSpec, host: HostView) -> str | None:

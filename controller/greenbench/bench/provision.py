@@ -3,33 +3,42 @@
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
-from itertools import product
 from typing import Any
 
 from greenbench.bench.context import Context, remember_base_image, remembered_base_image
+from greenbench.bench.conversions import (
+    Conversion,
+    conversions,
+    conversions_settled,
+    convert_models,
+    is_converted,
+    refuse,
+)
 from greenbench.bench.cpu_route import build_sidecar
 from greenbench.bench.house import House, Running
 from greenbench.bench.making import (
     Needs,
-    all_made,
     golden_cell,
     golden_outputs,
     make_models,
+    models_made,
     reference_outputs,
 )
 from greenbench.bench.parity import compare
 from greenbench.bench.planning import HostView
+from greenbench.core.errors import RuntimeCallError
 from greenbench.core.parity import Proof
-from greenbench.core.plan import Cell
 from greenbench.core.progress import Observer
 from greenbench.core.suite import Suite
-from greenbench.core.workload import MODELS
+from greenbench.core.workload import MODELS, Workload
 from greenbench.fleet.catalog import select
 from greenbench.fleet.launcher import Build
 from greenbench.fleet.lease import StateLease
 from greenbench.fleet.state import StateFolder
 
 PROOFS = "parity.json"
+REJECTIONS = ("INVALID_ARGUMENT", "UNIMPLEMENTED")
+"""Statuses with which a runtime says that a converted model is not one it can run."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,7 +99,7 @@ def _provision(context: Context, runtimes: Sequence[str], needs: Needs, observer
     house, state = context.house, context.state
     wanted = [spec.name for spec in select(house.catalogue, runtimes) if house.device in spec.devices]
     observer.note(context.choice.sentence)
-    if house.reference.name not in wanted and not all_made(house, needs, wanted):
+    if house.reference.name not in wanted and not _all_made(house, needs, wanted):
         observer.note(f"{house.reference.title} is built too: it makes the models' weights and conversions")
         wanted.insert(0, house.reference.name)
     if house.launcher.name == "docker":
@@ -102,24 +111,50 @@ def _provision(context: Context, runtimes: Sequence[str], needs: Needs, observer
     for name in wanted:
         observer.step(f"building {name} ({house.launcher.name}, {house.device})")
         builds[name] = house.launcher.build(house.catalogue[name], house.device, observer)
-    if not all_made(house, needs, wanted):
-        make_models(house, state, needs, wanted, observer)
+    make_models(house, state, needs, observer)
+    convert_models(house, state, needs, wanted, observer)
     proofs = tuple(proof for name in wanted for proof in _prove(house, name, needs, observer))
     _keep(state, house, proofs)
     return UpReport(builds=builds, proofs=proofs)
 
 
+def _all_made(house: House, needs: Needs, wanted: Sequence[str]) -> bool:
+    return models_made(house, needs) and conversions_settled(house, needs, wanted)
+
+
 def _prove(house: House, name: str, needs: Needs, observer: Observer) -> Iterator[Proof]:
     spec = house.catalogue[name]
-    mode = spec.modes_on(house.device)[0]
     with house.running(name) as running:
-        for load, source in product(needs.workloads(), spec.sources or (None,)):
-            observer.step(f"proving {name} {mode} {load.model}")
-            yield _proof(house, running, golden_cell(name, mode, source, load, needs, device=house.device))
+        if not spec.sources:
+            for load in needs.workloads():
+                yield _proof(house, running, load, None, needs, observer=observer)
+        for source in spec.sources:
+            for conversion in conversions(needs, source):
+                if is_converted(house, conversion):
+                    yield from _conversion_proof(house, running, conversion, needs, observer)
 
 
-def _proof(house: House, running: Running, cell: Cell) -> Proof:
-    load = cell.workload
+def _conversion_proof(
+    house: House, running: Running, conversion: Conversion, needs: Needs, observer: Observer
+) -> Iterator[Proof]:
+    """Prove a conversion equal to its origin; one that the runtime rejects is kept as refused."""
+    try:
+        proof = _proof(house, running, conversion.load, conversion.source, needs, observer=observer)
+    except RuntimeCallError as err:
+        if err.code not in REJECTIONS:
+            raise
+        refuse(house, conversion, f"{running.spec.title} rejected the conversion: {err}", observer)
+        return
+    house.library.allow(conversion.question)
+    yield proof
+
+
+def _proof(
+    house: House, running: Running, load: Workload, source: str | None, needs: Needs, *, observer: Observer
+) -> Proof:
+    name, mode = running.spec.name, running.spec.modes_on(house.device)[0]
+    observer.step(f"proving {name} {mode} {load.model}{f' from {source}' if source else ''}")
+    cell = golden_cell(name, mode, source, load, needs, device=house.device)
     return Proof(
         runtime=cell.runtime,
         mode=cell.mode,

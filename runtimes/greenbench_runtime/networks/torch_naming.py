@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 from torch import Tensor
 
-from greenbench_runtime.networks.torch_vision import MOBILENET_V2_STAGES
+from greenbench_runtime.networks.canonical import MOBILENET_V2_STAGES
 
 _NOT_MEASURED = re.compile(r"num_batches_tracked$|position_ids$|token_type_ids$|^(bert\.)?pooler\.|^cls\.")
 """Counters, index buffers, and heads that the measured networks do not have."""

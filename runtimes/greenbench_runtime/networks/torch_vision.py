@@ -7,21 +7,7 @@ symmetrically. BatchNorm's epsilon is 1e-5 throughout.
 import torch
 from torch import Tensor, nn
 
-_RESNET50_STAGES = ((64, 3, 1), (128, 4, 2), (256, 6, 2), (512, 3, 2))
-"""Width, blocks, stride of the first block."""
-
-_EXPANSION = 4
-
-MOBILENET_V2_STAGES = (
-    (1, 16, 1, 1),
-    (6, 24, 2, 2),
-    (6, 32, 3, 2),
-    (6, 64, 4, 2),
-    (6, 96, 3, 1),
-    (6, 160, 3, 2),
-    (6, 320, 1, 1),
-)
-"""Expansion, channels, blocks, stride of the first block."""
+from greenbench_runtime.networks.canonical import MOBILENET_V2_STAGES, RESNET50_EXPANSION, RESNET50_STAGES
 
 
 class Bottleneck(nn.Module):  # type: ignore[misc]
@@ -29,7 +15,7 @@ class Bottleneck(nn.Module):  # type: ignore[misc]
 
     def __init__(self, channels_in: int, width: int, stride: int) -> None:
         super().__init__()
-        channels_out = width * _EXPANSION
+        channels_out = width * RESNET50_EXPANSION
         self.conv1 = nn.Conv2d(channels_in, width, 1, bias=False)
         self.bn1 = nn.BatchNorm2d(width)
         self.conv2 = nn.Conv2d(width, width, 3, stride=stride, padding=1, bias=False)
@@ -62,9 +48,9 @@ class ResNet50(nn.Module):  # type: ignore[misc]
         self.relu = nn.ReLU(inplace=True)
         self.maxpool = nn.MaxPool2d(3, stride=2, padding=1)
         channels = 64
-        for number, (width, blocks, stride) in enumerate(_RESNET50_STAGES, start=1):
+        for number, (width, blocks, stride) in enumerate(RESNET50_STAGES, start=1):
             layers = [Bottleneck(channels, width, stride)]
-            channels = width * _EXPANSION
+            channels = width * RESNET50_EXPANSION
             layers += [Bottleneck(channels, width, 1) for _ in range(blocks - 1)]
             self.add_module(f"layer{number}", nn.Sequential(*layers))
         self.avgpool = nn.AdaptiveAvgPool2d(1)

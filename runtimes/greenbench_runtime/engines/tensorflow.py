@@ -1,0 +1,119 @@
+"""TensorFlow: one graph (``graph``), or that graph compiled by XLA (``xla``).
+
+Images are NHWC, TensorFlow's own layout: a batch is turned round once, while it is staged, outside what is
+timed. On a GPU TensorFlow turns inner tensors to the layout its kernels like, in both modes.
+"""
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+import tensorflow as tf
+
+from greenbench_runtime.engine import (
+    Array,
+    Converter,
+    Engine,
+    EngineFacts,
+    InvalidRequestError,
+    LoadedModel,
+    LoadFacts,
+    LoadOrder,
+    NothingLoadedError,
+)
+from greenbench_runtime.networks import interface, tf_devices
+from greenbench_runtime.networks.canonical import parameters, read_canonical
+from greenbench_runtime.networks.graph import network_of
+from greenbench_runtime.networks.tf_export import TensorFlowConverter
+from greenbench_runtime.networks.tf_layers import TensorFlowLayers
+
+MODES = ("graph", "xla")
+
+
+class TensorFlowModel:
+    """A traced network with its inputs."""
+
+    def __init__(self, run: Callable[..., tf.Tensor], facts: LoadFacts, order: LoadOrder, place: str) -> None:
+        self.facts = facts
+        self._run, self._place, self._on_host = run, place, order.io == "host"
+        self._dtype = tf_devices.DTYPES[order.precision]
+        self._inputs: tuple[tf.Tensor, ...] = ()
+
+    def stage(self, inputs: Mapping[str, Array]) -> None:
+        """Put one batch, NHWC, on the device; with ``io = host`` keep it in host memory."""
+        interface.check_inputs(self.facts.inputs, {name: value.shape for name, value in inputs.items()})
+        with (
+            tf_devices.translated("staging the inputs"),
+            tf.device("/CPU:0" if self._on_host else self._place),
+        ):
+            self._inputs = tuple(self._staged(inputs[spec.name]) for spec in self.facts.inputs)
+        self.synchronize()
+
+    def _staged(self, value: Array) -> tf.Tensor:
+        if value.dtype != np.float32:
+            return tf.constant(value)
+        return tf.constant(np.ascontiguousarray(value.transpose(0, 2, 3, 1)), self._dtype)
+
+    def infer(self) -> tf.Tensor:
+        """Enqueue one forward pass; its output is a tensor of its own."""
+        if not self._inputs:
+            raise NothingLoadedError("no inputs are staged; stage one batch first")
+        with tf_devices.translated("a forward pass"), tf.device(self._place):
+            if not self._on_host:
+                return self._run(*self._inputs)
+            output = self._run(*(tf.identity(value) for value in self._inputs))
+        with tf.device("/CPU:0"):
+            return tf.identity(output)
+
+    def synchronize(self) -> None:
+        """Wait for the device."""
+        tf.test.experimental.sync_devices()
+
+    def fetch(self, output: tf.Tensor) -> Mapping[str, Array]:
+        """Return the output in host memory as float32."""
+        return {interface.OUTPUT: output.numpy().astype(np.float32, copy=False)}
+
+
+class TensorFlow:
+    """The framework."""
+
+    def facts(self) -> EngineFacts:
+        """Return versions, devices and kernels."""
+        return EngineFacts(
+            runtime="tensorflow", versions=tf_devices.versions(), devices=tf_devices.devices(), modes=MODES,
+            precisions=tuple(tf_devices.DTYPES), models=interface.MODELS,
+            kernel_architectures=tf_devices.kernel_architectures(),
+        )  # fmt: skip
+
+    def load(self, order: LoadOrder) -> LoadedModel:
+        """Put the weights on the device; the graph is traced and compiled at the first forward pass."""
+        interface.check_order(order, modes=MODES)
+        size = (order.model, order.batch_size, order.sequence_length)
+        specs = interface.input_specs(*size)
+        place = tf_devices.configure(order)
+        if order.weights_file is None:
+            raise InvalidRequestError("weights_file is missing; TensorFlow loads a safetensors file")
+        tensors, dtype = read_canonical(order.model, order.weights_file), tf_devices.DTYPES[order.precision]
+        for_xla = order.mode == "xla"
+        before = tf_devices.used_bytes(order.device)
+        with tf_devices.translated(f"loading {order.model}"), tf.device(place):
+            network = network_of(order.model, TensorFlowLayers(tensors, dtype, for_xla=for_xla))
+        run = tf.function(network, jit_compile=for_xla, autograph=False)
+        facts = LoadFacts(
+            inputs=specs, outputs=interface.output_specs(*size), parameters=parameters(order.model),
+            device_bytes=tf_devices.used_bytes(order.device) - before, flags=tf_devices.flags(order.device),
+            dtypes={
+                "weights": dtype.name, "outputs": dtype.name,
+                "inputs": dtype.name if specs[0].datatype == "FP32" else "int64",
+            },
+        )  # fmt: skip
+        return TensorFlowModel(run, facts, order, place)
+
+
+def engine() -> Engine:
+    """Return the engine."""
+    return TensorFlow()
+
+
+def converter() -> Converter:
+    """Return the converter to ONNX."""
+    return TensorFlowConverter()
