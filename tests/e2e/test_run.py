@@ -26,6 +26,7 @@ FILES = {
     "iterations.parquet",
     "baselines.parquet",
     "parity.json",
+    "report.html",
 }
 
 

@@ -173,3 +173,29 @@ def test_most_intervals_hold_the_trend(trace):
         held.append(abs(found.joules - (trend(last) - trend(first))) <= found.edge_u95_j)
         assert found.edge_u95_j <= 0.02 * found.joules
     assert np.mean(held) >= 0.88
+
+
+def cut_at(trace: Trace, begin_ns: int, length_s: float):
+    asked = Asked(begin_ns=begin_ns, end_ns=begin_ns + int(length_s * SECOND))
+    return cut(
+        trace.record((asked,)),
+        METERS,
+        asked_begin_ns=asked.begin_ns,
+        asked_end_ns=asked.end_ns,
+        ends_ns=trace.ends["bs64"],
+        sensor_period_s=trace.period_s,
+    )
+
+
+def test_twice_the_window_holds_twice_the_iterations_at_the_same_cost_and_latency(trace):
+    joules, iterations, latency = [], [], []
+    for asked in windows(trace, 8.0, count=50):
+        short, long = cut_at(trace, asked.begin_ns, 4.0), cut_at(trace, asked.begin_ns, 8.0)
+        per_iteration = [one.energy[Domain.GPU].joules / one.iterations for one in (short, long)]
+        joules.append(per_iteration[1] / per_iteration[0])
+        iterations.append(long.iterations / short.iterations)
+        latency.append(long.latency_p50_s / short.latency_p50_s)
+    # The edges move by up to a sensor period, 0.1 s of 4 s; the board drifts by about 1% over the phase.
+    assert np.abs(np.array(iterations) / 2 - 1).max() < 0.03
+    assert np.abs(np.array(joules) - 1).max() < 0.005
+    assert np.abs(np.array(latency) - 1).max() < 0.005
