@@ -323,6 +323,47 @@ def report(
 
 
 @app.command()
+def compare(
+    a: Annotated[str, typer.Argument(metavar="A", help="RUN or RUN:KEY=VALUE,...: the side that is 1.")],
+    b: Annotated[str, typer.Argument(metavar="B", help="RUN or RUN:KEY=VALUE,...")],
+    *,
+    anyway: Annotated[bool, typer.Option("--anyway", help="Give refused figures too.")] = False,
+    out: OutFolder = DEFAULT_OUT,
+    as_json: AsJson = False,
+) -> None:
+    """Compare two runs, or two selections of a run, cell by cell."""
+    from greenbench.report.compared import comparison_json, print_comparison
+    from greenbench.report.comparison import compare as compared
+    from greenbench.report.comparison import open_side
+
+    found = compared(open_side(a, out), open_side(b, out), anyway=anyway)
+    _print_json(comparison_json(found)) if as_json else print_comparison(found, _screen())
+    raise typer.Exit(int(not found.cells or any(cell.refused for cell in found.cells)))
+
+
+@app.command()
+def gate(
+    b: Annotated[str, typer.Argument(metavar="B", help="The new run: RUN or RUN:KEY=VALUE,...")],
+    *,
+    baseline: Annotated[str, typer.Option("--baseline", help="RUN or RUN:KEY=VALUE,...")],
+    max_regression: Annotated[str, typer.Option("--max-regression", help="5% or 0.05.")] = "5%",
+    out: OutFolder = DEFAULT_OUT,
+    as_json: AsJson = False,
+) -> None:
+    """Pass (0), regressed (1), inconclusive (3) or invalid (4), by the interval of every cell."""
+    from greenbench.report.compared import gate_json, print_gate
+    from greenbench.report.comparison import compare as compared
+    from greenbench.report.comparison import open_side
+    from greenbench.report.gate import EXIT_STATUS, regression_limit
+    from greenbench.report.gate import gate as judged
+
+    limit = regression_limit(max_regression)
+    found = judged(compared(open_side(baseline, out), open_side(b, out)), limit=limit)
+    _print_json(gate_json(found)) if as_json else print_gate(found, _screen())
+    raise typer.Exit(EXIT_STATUS[found.outcome])
+
+
+@app.command()
 def query(
     run: Annotated[str, typer.Argument(metavar="RUN", help="A run's id or folder.")],
     sql: Annotated[str, typer.Argument(help="DuckDB's SQL over the views of docs/report.md.")],
