@@ -123,3 +123,11 @@ def test_compare_prints_every_cell_and_what_is_missing(kept):
     assert done.exit_code in {0, 1}
     shown = json.loads(run("compare", f"{kept}{ONNX}", f"{kept}{TORCH}", "--json").output)
     assert {cell["b"].split(".")[0] for cell in shown["cells"]} == {"pytorch"}
+
+
+def test_a_gate_does_not_pass_on_time_what_lost_its_energy(kept, copy):
+    copy.change(lambda trial: trial.update(energy_j_per_sample=None))
+    narrow = ":model=bert_base,batch_size=64,runtime=pytorch,precision=fp32"
+    done = run("gate", "--baseline", f"{kept}{narrow}", f"{copy.path}{narrow}")
+    assert done.exit_code == 4
+    assert "energy was measured on one side only" in done.output

@@ -52,6 +52,7 @@ class CellComparison:
         energy: J/sample of B over A; None where it was not measured on both.
         time: Seconds per sample of B over A; None where no trial of a side counts.
         refused: Why the two cannot be compared; empty where they can.
+        energy_on_one_side: Whether only one of them has joules.
     """
 
     cell: str
@@ -60,6 +61,7 @@ class CellComparison:
     energy: Contrast | None
     time: Contrast | None
     refused: tuple[str, ...]
+    energy_on_one_side: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -176,7 +178,8 @@ def _compared(
 ) -> CellComparison:
     refused = (*reasons, *_refusals(a, b, same_run=paired))
     told = anyway or not refused
-    energies, times = (_rounds(side, "energy_j_per_sample") for side in (a, b)), (_times(a), _times(b))
+    energies = (_rounds(a, "energy_j_per_sample"), _rounds(b, "energy_j_per_sample"))
+    times = (_times(a), _times(b))
     return CellComparison(
         cell=key,
         a=a[0].cell_id,
@@ -184,6 +187,7 @@ def _compared(
         energy=contrast(*energies, paired=paired) if told else None,
         time=contrast(*times, paired=paired) if told else None,
         refused=refused,
+        energy_on_one_side=bool(energies[0]) != bool(energies[1]),
     )
 
 

@@ -100,12 +100,14 @@ def _judged(cell: CellComparison, limit: float) -> GatedCell:
 def _outcome(cell: CellComparison, found: Contrast | None, limit: float) -> tuple[Outcome, str]:
     if cell.refused and found is None:
         return Outcome.INVALID, "; ".join(cell.refused)
-    if found is None:
-        return Outcome.INVALID, "no valid or doubtful trial on both sides"
+    if found is None or (cell.energy is None and cell.energy_on_one_side):
+        lone = "energy was measured on one side only"
+        none = "no valid or doubtful trial on both sides"
+        return Outcome.INVALID, none if found is None else lone
     if found.low is None or found.high is None:
         return Outcome.INCONCLUSIVE, "one round has no interval; measure more rounds"
     if found.low > 1 + limit:
-        return Outcome.REGRESSED, f"all of the interval is above {limit:.3g} more"
+        return Outcome.REGRESSED, f"all of the interval is above +{100 * limit:g}%"
     if found.high <= 1 + limit:
         return Outcome.PASS, "none of the interval is above the limit"
     return Outcome.INCONCLUSIVE, "the interval holds the limit; measure more rounds"
