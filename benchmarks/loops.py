@@ -8,8 +8,10 @@ from benchmarks.pairs import Estimate, paired, ratio_of
 from benchmarks.subject import Cost, Subject
 from greenbench.core.reading import Domain
 
-BURN = 0.01
-"""Share of a pass that the positive control burns in addition."""
+BURN = 0.02
+"""Share of a pass that the positive control burns in addition: twice the widest interval that is let pass.
+
+A control no larger than the interval could never be found for certain."""
 
 PATIENCE = 3
 """How many times the asked pairs are taken where the interval is still too wide."""
