@@ -109,6 +109,17 @@ def test_a_domain_without_a_reading_voids_the_total_with_its_reason():
     assert "cpu" in {item.domain for item in found.absent}
 
 
+def test_the_reason_of_an_absent_domain_is_the_meters_own_and_only_that():
+    why = Absent(domain="cpu", reason="rapl:package-0 gave no reading: Permission denied")
+    found = row(replace(WINDOW, energy={Domain.GPU: WINDOW.energy[Domain.GPU]}, absent=(why,)))
+    assert [item for item in found.absent if item.domain == "cpu"] == [why]
+
+
+def test_an_edge_inside_a_long_iteration_widens_the_interval():
+    found = row(replace(WINDOW, iterations_u95=0.002))
+    assert found.energy_u95_j == pytest.approx((5.0**2 + (0.002 * 6000.0) ** 2) ** 0.5)
+
+
 def test_net_of_the_loaded_runtime_is_not_clipped_at_zero():
     found = row(baselines=(baseline("B1", 600.0, 0),))
     assert found.energy_gpu_net_b1_j == pytest.approx(5000.0 - 600.0 * 10)

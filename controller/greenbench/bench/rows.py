@@ -169,10 +169,13 @@ def _with_energy(row: Trial, window: Window, instruments: Instruments) -> Trial:
     wanted = [] if scope == "none" else scope.split("+")
     missing = [name for name in wanted if name not in joules]
     total = sum(joules[name] for name in wanted) if wanted and not missing else None
-    u95 = (
-        sum(energy.edge_u95_j**2 for domain, energy in window.energy.items() if domain.value in wanted) ** 0.5
+    edges_j2 = sum(energy.edge_u95_j**2 for domain, energy in window.energy.items() if domain.value in wanted)
+    # What edges inside an iteration leave open of its count is open in the joules of a sample as well.
+    u95 = (edges_j2 + (window.iterations_u95 * total) ** 2) ** 0.5 if total is not None else None
+    told = {item.domain for item in row.absent}
+    absent = tuple(
+        Absent(domain=name, reason="no reading covered this window") for name in missing if name not in told
     )
-    absent = tuple(Absent(domain=name, reason="no reading covered this window") for name in missing)
     return replace(
         row,
         energy_gpu_j=joules.get(Domain.GPU),
@@ -182,7 +185,7 @@ def _with_energy(row: Trial, window: Window, instruments: Instruments) -> Trial:
         energy_scope=scope,
         energy_total_j=total,
         energy_j_per_sample=total / row.samples if total is not None and row.samples else None,
-        energy_u95_j=u95 if total is not None else None,
+        energy_u95_j=u95,
         absent=(*row.absent, *absent),
     )
 
