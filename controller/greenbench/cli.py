@@ -350,14 +350,15 @@ def gate(
     out: OutFolder = DEFAULT_OUT,
     as_json: AsJson = False,
 ) -> None:
-    """Pass (0), regressed (1), inconclusive (3) or invalid (4), by the interval of every cell."""
+    """Pass (0), regressed (1), inconclusive (3) or invalid (4), by each cell's J/sample, else its time."""
+    from greenbench.core.share import parse_share
     from greenbench.report.compared import gate_json, print_gate
     from greenbench.report.comparison import compare as compared
     from greenbench.report.comparison import open_side
-    from greenbench.report.gate import EXIT_STATUS, regression_limit
+    from greenbench.report.gate import EXIT_STATUS
     from greenbench.report.gate import gate as judged
 
-    limit = regression_limit(max_regression)
+    limit = parse_share(max_regression, option="--max-regression")
     found = judged(compared(open_side(baseline, out), open_side(b, out)), limit=limit)
     _print_json(gate_json(found)) if as_json else print_gate(found, _screen())
     raise typer.Exit(EXIT_STATUS[found.outcome])

@@ -8,7 +8,8 @@ from statistics import fmean
 from greenbench.core.doubt import Verdict
 from greenbench.core.errors import ConfigurationError
 from greenbench.core.trial import Trial
-from greenbench.report.contrast import Contrast, contrast
+from greenbench.core.units import megahertz_from_hertz
+from greenbench.report.contrast import Contrast, contrast, round_means
 from greenbench.results.cells import last_attempts
 from greenbench.results.manifest import Manifest
 from greenbench.results.runs import find_run
@@ -130,9 +131,16 @@ def compare(a: Side, b: Side, *, anyway: bool = False) -> Comparison:
     open_keys = {key for side in (a, b) for key in side.chosen}
     open_keys |= {other for key in open_keys for other in _WITH.get(key, ())}
     ours, theirs = _by_cell(a, open_keys), _by_cell(b, open_keys)
-    reasons = _unlike(a, b)
+    reasons, same_run = _unlike(a, b), a.folder.resolve() == b.folder.resolve()
     cells = tuple(
-        _compared(key, ours[key], theirs[key], reasons, paired=a.folder == b.folder, anyway=anyway)
+        _compared(
+            key,
+            ours[key],
+            theirs[key],
+            reasons,
+            paired=same_run,
+            anyway=anyway,
+        )
         for key in ours
         if key in theirs
     )
@@ -178,8 +186,8 @@ def _compared(
 ) -> CellComparison:
     refused = (*reasons, *_refusals(a, b, same_run=paired))
     told = anyway or not refused
-    energies = (_rounds(a, "energy_j_per_sample"), _rounds(b, "energy_j_per_sample"))
-    times = (_times(a), _times(b))
+    energies = (round_means(a, _joules), round_means(b, _joules))
+    times = (round_means(a, _seconds), round_means(b, _seconds))
     return CellComparison(
         cell=key,
         a=a[0].cell_id,
@@ -200,7 +208,8 @@ def _refusals(a: list[Trial], b: list[Trial], *, same_run: bool) -> tuple[str, .
     clocks = [_mean(side, "sm_clock_mean_hz") for side in (a, b)]
     # Inside a run a runtime's own clocks are part of what it costs.
     if not same_run and clocks[0] and clocks[1] and abs(clocks[1] / clocks[0] - 1) > CLOCKS:
-        found.append(f"other clocks: {clocks[0] / 1e6:.0f} and {clocks[1] / 1e6:.0f} MHz")
+        before_mhz, after_mhz = megahertz_from_hertz(clocks[0]), megahertz_from_hertz(clocks[1])
+        found.append(f"other clocks: {before_mhz:.0f} and {after_mhz:.0f} MHz")
     return tuple(found)
 
 
@@ -217,15 +226,9 @@ def _mean(trials: list[Trial], column: str) -> float | None:
     return fmean(values) if values else None
 
 
-def _rounds(trials: list[Trial], column: str) -> dict[int, float]:
-    rounds: dict[int, list[float]] = {}
-    for trial in _counting(trials):
-        value = getattr(trial, column)
-        if value is not None and value > 0:
-            rounds.setdefault(trial.round, []).append(value)
-    return {number: fmean(values) for number, values in rounds.items()}
+def _joules(trial: Trial) -> float | None:
+    return trial.energy_j_per_sample
 
 
-def _times(trials: list[Trial]) -> dict[int, float]:
-    rates = _rounds(trials, "throughput_samples_per_s")
-    return {number: 1 / rate for number, rate in rates.items()}
+def _seconds(trial: Trial) -> float | None:
+    return 1 / trial.throughput_samples_per_s if trial.throughput_samples_per_s else None

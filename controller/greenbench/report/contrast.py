@@ -1,10 +1,12 @@
 """The ratio of two samples of round means: paired by round inside one run, unpaired between two."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from statistics import fmean, variance
 
+from greenbench.core.doubt import Verdict
+from greenbench.core.trial import Trial
 from greenbench.results.cells import half_width_95
 
 _FEWEST = 2
@@ -29,6 +31,26 @@ class Contrast:
     rounds_a: int
     rounds_b: int
     paired: bool
+
+    @property
+    def decided(self) -> bool:
+        """Whether the interval leaves 1 out."""
+        return self.low is not None and self.high is not None and not self.low <= 1 <= self.high
+
+
+def round_means(trials: Iterable[Trial], value: Callable[[Trial], float | None]) -> dict[int, float]:
+    """Return the mean of each round over its windows; only valid and doubtful trials count.
+
+    Args:
+        trials: Of one cell.
+        value: Picks the figure; only positive ones have a ratio.
+    """
+    rounds: dict[int, list[float]] = {}
+    for trial in trials:
+        found = value(trial) if trial.verdict in {Verdict.VALID, Verdict.DOUBTFUL} else None
+        if found is not None and found > 0:
+            rounds.setdefault(trial.round, []).append(found)
+    return {number: fmean(values) for number, values in rounds.items()}
 
 
 def contrast(a: Mapping[int, float], b: Mapping[int, float], *, paired: bool) -> Contrast | None:

@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
-from greenbench.core.errors import ConfigurationError
 from greenbench.report.comparison import CellComparison, Comparison
 from greenbench.report.contrast import Contrast
 
@@ -53,21 +52,6 @@ class Gate:
     outcome: Outcome
     limit: float
     cells: tuple[GatedCell, ...]
-
-
-def regression_limit(text: str) -> float:
-    """Return ``5%`` or ``0.05`` as a share.
-
-    Raises:
-        ConfigurationError: It is neither, or outside of 0 to 100%.
-    """
-    try:
-        share = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
-    except ValueError:
-        share = -1.0
-    if not 0 < share < 1:
-        raise ConfigurationError(f"--max-regression {text}: a share such as 5% or 0.05 is wanted")
-    return share
 
 
 def gate(comparison: Comparison, *, limit: float) -> Gate:

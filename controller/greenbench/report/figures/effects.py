@@ -5,12 +5,12 @@ from typing import Any
 import altair as alt
 
 from greenbench.report.answer import Group, label_of
+from greenbench.report.contrast import contrast, round_means
 from greenbench.report.document import Document
 from greenbench.report.figures.cells import ROW_HEIGHT
 from greenbench.report.figures.figure import Chart, Figure, Panel, values
 from greenbench.report.figures.theme import runtime_scale
 from greenbench.report.measure import Measure
-from greenbench.report.paired import paired_ratio
 from greenbench.results.cells import CellSummary
 
 _TOLD = ("label", "other", "ratio", "low", "high", "rounds", "decided")
@@ -45,17 +45,21 @@ def _rows(document: Document, group: Group, measure: Measure) -> list[dict[str, 
 
 
 def _row(document: Document, cell: CellSummary, best: CellSummary, measure: Measure) -> dict[str, Any] | None:
-    ratio = paired_ratio(document.trials, cell.cell_id, best.cell_id, measure.of_trial)
+    best_rounds, rounds = (
+        round_means((trial for trial in document.trials if trial.cell_id == one.cell_id), measure.of_trial)
+        for one in (best, cell)
+    )
+    ratio = contrast(best_rounds, rounds, paired=True)
     if ratio is None:
         return None
     return {
         "label": label_of(cell),
         "runtime": cell.runtime,
         "other": label_of(best),
-        "ratio": ratio.mean,
+        "ratio": ratio.ratio,
         "low": ratio.low,
         "high": ratio.high,
-        "rounds": ratio.rounds,
+        "rounds": ratio.rounds_a,
         "decided": "yes" if ratio.decided else "no",
     }
 

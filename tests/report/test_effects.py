@@ -2,16 +2,20 @@ import math
 
 import pytest
 
+from greenbench.report.contrast import contrast, round_means
 from greenbench.report.document import read_document
 from greenbench.report.figures import figures_of
-from greenbench.report.paired import paired_ratio
 
 ONNX, TORCH = "onnxruntime.cuda.from-pytorch.resnet50.fp32.b64", "pytorch.eager.resnet50.fp32.b64"
 
 
+def rounds(folder, cell_id):
+    trials = (trial for trial in read_document(folder).trials if trial.cell_id == cell_id)
+    return round_means(trials, lambda trial: trial.energy_j_per_sample)
+
+
 def ratio(folder):
-    trials = read_document(folder).trials
-    return paired_ratio(trials, ONNX, TORCH, lambda trial: trial.energy_j_per_sample)
+    return contrast(rounds(folder, TORCH), rounds(folder, ONNX), paired=True)
 
 
 def test_a_known_ratio_with_its_interval(copy):
@@ -21,8 +25,8 @@ def test_a_known_ratio_with_its_interval(copy):
 
     copy.change(edit)
     found = ratio(copy.path)
-    assert found.mean == pytest.approx(4)
-    assert found.high / found.mean == pytest.approx(math.exp(12.7062 * math.log(2)), rel=1e-3)
+    assert found.ratio == pytest.approx(4)
+    assert found.high / found.ratio == pytest.approx(math.exp(12.7062 * math.log(2)), rel=1e-3)
     assert not found.decided
 
 
@@ -34,7 +38,7 @@ def test_equal_ratios_decide(copy):
 def test_one_round_has_no_interval(copy):
     copy.change(lambda trial: trial["round"] == 1)
     found = ratio(copy.path)
-    assert found.rounds == 1
+    assert found.rounds_a == 1
     assert found.low is None
     assert not found.decided
 
