@@ -4,9 +4,8 @@ from contextlib import nullcontext
 import numpy as np
 import pytest
 
-from greenbench.bench.baseline import interpolate, measure_baseline
+from greenbench.bench.baseline import measure_baseline
 from greenbench.core.reading import Domain, Series
-from greenbench.core.trial import Baseline
 from greenbench.energy.meter import MeterSet
 from greenbench.energy.recorder import Record
 
@@ -91,23 +90,3 @@ def test_a_host_without_a_meter_waits_for_nothing():
         == ()
     )
     assert host.now_ns == 0
-
-
-def baseline(begin_s, power_w):
-    return Baseline(
-        kind="B0",
-        load_id=None,
-        domain="cpu",
-        begin_ns=begin_s * SECOND,
-        end_ns=(begin_s + 10) * SECOND,
-        power_w=power_w,
-        standard_error_w=0.1,
-        settled=True,
-    )
-
-
-def test_b0_is_interpolated_between_the_middles_of_its_neighbours():
-    found = interpolate((baseline(0, 40.0), baseline(100, 50.0)), "cpu", 55 * SECOND)
-    assert found.power_w == pytest.approx(45.0)
-    assert found.drift == pytest.approx(0.25)
-    assert interpolate((), "cpu", 0) is None

@@ -78,18 +78,22 @@ def windows(trace: Trace, length_s: float, count: int = 300):
         yield Asked(begin_ns=int(start), end_ns=int(start + length_s * SECOND))
 
 
+def cut_of(trace: Trace, asked: Asked, phase: str = "bs64"):
+    return cut(
+        trace.record((asked,)),
+        METERS,
+        asked_begin_ns=asked.begin_ns,
+        asked_end_ns=asked.end_ns,
+        ends_ns=trace.ends[phase],
+        sensor_period_s=trace.period_s,
+    )
+
+
 @pytest.mark.parametrize(("length_s", "limit"), [(1.0, 0.005), (10.0, 0.0006)])
 def test_snapped_windows_agree_with_the_trend(trace, length_s, limit):
     trend, errors = trace.trend("bs64"), []
     for asked in windows(trace, length_s):
-        window = cut(
-            trace.record((asked,)),
-            METERS,
-            asked_begin_ns=asked.begin_ns,
-            asked_end_ns=asked.end_ns,
-            ends_ns=trace.ends["bs64"],
-            sensor_period_s=trace.period_s,
-        )
+        window = cut_of(trace, asked)
         assert window.edge_source == "counter"
         first, last = trace.iterations_at("bs64", [window.begin_ns, window.end_ns])
         assert window.iterations == pytest.approx(last - first)
@@ -118,14 +122,7 @@ def test_the_period_is_found(trace):
 def test_counter_and_integrated_power_agree_on_steady_phases(trace, phase):
     begin, end = trace.phases[phase]
     asked = Asked(begin_ns=begin + SECOND, end_ns=end - SECOND)
-    window = cut(
-        trace.record((asked,)),
-        METERS,
-        asked_begin_ns=asked.begin_ns,
-        asked_end_ns=asked.end_ns,
-        ends_ns=trace.ends[phase],
-        sensor_period_s=trace.period_s,
-    )
+    window = cut_of(trace, asked, phase)
     assert window.counter_over_integral == pytest.approx(1.0, abs=0.01)
     assert window.power_gpu_mean_w == pytest.approx(window.energy[Domain.GPU].joules / window.duration_s)
 
@@ -145,14 +142,7 @@ def test_the_period_of_simulated_sensors_is_found(period_s):
 def test_on_a_square_wave_the_two_disagree_by_what_sampling_loses(trace):
     begin, end = trace.phases["square_300ms"]
     asked = Asked(begin_ns=begin + SECOND, end_ns=end - SECOND)
-    window = cut(
-        trace.record((asked,)),
-        METERS,
-        asked_begin_ns=asked.begin_ns,
-        asked_end_ns=asked.end_ns,
-        ends_ns=trace.ends["square_300ms"],
-        sensor_period_s=trace.period_s,
-    )
+    window = cut_of(trace, asked, "square_300ms")
     assert 1.015 <= window.counter_over_integral <= 1.045
 
 
@@ -160,14 +150,7 @@ def test_most_intervals_hold_the_trend(trace):
     """The trend leaves out what power really did from second to second, so a few more than 5% miss it."""
     trend, held = trace.trend("bs64"), []
     for asked in windows(trace, 1.0):
-        window = cut(
-            trace.record((asked,)),
-            METERS,
-            asked_begin_ns=asked.begin_ns,
-            asked_end_ns=asked.end_ns,
-            ends_ns=trace.ends["bs64"],
-            sensor_period_s=trace.period_s,
-        )
+        window = cut_of(trace, asked)
         first, last = trace.iterations_at("bs64", [window.begin_ns, window.end_ns])
         found = window.energy[Domain.GPU]
         held.append(abs(found.joules - (trend(last) - trend(first))) <= found.edge_u95_j)
@@ -175,22 +158,11 @@ def test_most_intervals_hold_the_trend(trace):
     assert np.mean(held) >= 0.88
 
 
-def cut_at(trace: Trace, begin_ns: int, length_s: float):
-    asked = Asked(begin_ns=begin_ns, end_ns=begin_ns + int(length_s * SECOND))
-    return cut(
-        trace.record((asked,)),
-        METERS,
-        asked_begin_ns=asked.begin_ns,
-        asked_end_ns=asked.end_ns,
-        ends_ns=trace.ends["bs64"],
-        sensor_period_s=trace.period_s,
-    )
-
-
 def test_twice_the_window_holds_twice_the_iterations_at_the_same_cost_and_latency(trace):
     joules, iterations, latency = [], [], []
     for asked in windows(trace, 8.0, count=50):
-        short, long = cut_at(trace, asked.begin_ns, 4.0), cut_at(trace, asked.begin_ns, 8.0)
+        half = Asked(begin_ns=asked.begin_ns, end_ns=asked.begin_ns + 4 * SECOND)
+        short, long = cut_of(trace, half), cut_of(trace, asked)
         per_iteration = [one.energy[Domain.GPU].joules / one.iterations for one in (short, long)]
         joules.append(per_iteration[1] / per_iteration[0])
         iterations.append(long.iterations / short.iterations)

@@ -195,8 +195,8 @@ class VenvLauncher:
     def _environment(self, runtime: RuntimeSpec, device: str) -> Mapping[str, str]:
         environment = dict(runtime_environment(self._settings, device=device))
         if runtime.name in self._settings.environments:
-            # Nothing is written into what is adopted, and it may come without bytecode: compiling a framework
-            # anew for every load takes 15 s of it.
+            # Nothing is written into what is adopted, and it may come without bytecode: a framework would be
+            # compiled anew for every load.
             del environment["PYTHONDONTWRITEBYTECODE"]
             environment["PYTHONPYCACHEPREFIX"] = str(self._state.bytecode)
         return environment
