@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from greenbench.core.errors import ConfigurationError, GreenbenchError
+from greenbench.interrupts import one_interrupt
 
 if TYPE_CHECKING:
     from greenbench.bench.context import Options
@@ -55,7 +56,8 @@ DEFAULT_OUT = Path("results")
 def main() -> None:
     """Run the command line; every error raised on purpose is one line on stderr and an exit status."""
     try:
-        app()
+        with one_interrupt():
+            app()
     except GreenbenchError as err:
         typer.echo(f"greenbench: {err}", err=True)
         sys.exit(err.exit_status)

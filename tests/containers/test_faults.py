@@ -52,6 +52,14 @@ def test_a_container_starts_again_after_it_died(launcher):
             instance._container.kill()
 
 
+def test_what_a_killed_controller_left_running_is_ended_when_asked(launcher):
+    left = launcher.start(spec("fake"), "cpu")
+    wait_ready(left, deadline_s=60)
+    assert launcher.end_leftovers() == ("fake",)
+    assert left.exit_state() is not None
+    assert launcher.end_leftovers() == ()
+
+
 def test_what_a_killed_controller_left_running_is_stopped_first(launcher):
     left = launcher.start(spec("fake"), "cpu")
     wait_ready(left, deadline_s=60)

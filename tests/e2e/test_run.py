@@ -190,7 +190,8 @@ def test_ctrl_c_keeps_what_is_finished_and_resume_completes_it(
 ):
     process = started("run", "--launcher", launcher, "--rounds", "2", *short)
     wait_for_event(process, run_folder, "load_finished")
-    process.send_signal(signal.SIGINT)
+    for _ in range(2):  # as a shell's `timeout` does, and an impatient user
+        process.send_signal(signal.SIGINT)
     out, _ = process.communicate(timeout=120)
     assert process.returncode == 130, out
     folder = run_folder()

@@ -86,40 +86,45 @@ def run_suite(context: Context, request: RunRequest, observer: Observer) -> RunO
         StateLockedError: Another run measures on this host.
         FleetError: A runtime that does not even describe itself.
     """
-    with (
-        StateLease(context.state, purpose=f"greenbench run {request.suite.name}"),
-        cpu_by_sidecar(context, observer) as context,  # noqa: PLR1704 - from here on with every meter
-    ):
-        plan = make_plan(request.suite, context.catalogue, context.view, seed=request.seed)
-        if not plan.loads:
-            reasons = "; ".join(f"{item.cell}: {item.reason}" for item in plan.left_out)
-            raise ConfigurationError(f"suite {request.suite.name!r} has no cell that runs here ({reasons})")
-        need_models(context.house, plan)
-        instruments = _instruments(context, request.suite, observer)
-        if request.estimate_cpu:
-            observer.note(
-                f"energy_cpu_estimated_j is a model's, good to +-{BAND:.0%}; no total or comparison uses it"
-            )
-        amiss = fit_to_run(context, instruments.limits, observer)
-        with _folder(context, request, plan, instruments, observer) as folder:
-            for check in amiss:
-                folder.log("check", name=check.name, level=check.level, figure=check.figure)
-            identity = RunIdentity(
-                run_id=folder.run_id,
-                host_id=folder.manifest().host["host_id"],
-                gpu_uuid=context.house.gpu_uuid,
-                estimate_cpu=request.estimate_cpu,
-            )
-            bench = Bench(
-                house=context.house,
-                instruments=instruments,
-                folder=folder,
-                identity=identity,
-                durations=durations_of(context),
-                observer=observer,
-                environment=environment_of(folder.manifest()),
-            )
-            return RunOutcome(folder=folder.path, plan=plan, trials=execute(bench, plan))
+    with StateLease(context.state, purpose=f"greenbench run {request.suite.name}"):
+        # Before anything is measured: what a dead controller left would be in the idle host's watts.
+        for name in context.house.launcher.end_leftovers():
+            observer.note(f"stopped {name}, left by a controller that is gone")
+        with cpu_by_sidecar(context, observer) as equipped:
+            return _run(equipped, request, observer)
+
+
+def _run(context: Context, request: RunRequest, observer: Observer) -> RunOutcome:
+    plan = make_plan(request.suite, context.catalogue, context.view, seed=request.seed)
+    if not plan.loads:
+        reasons = "; ".join(f"{item.cell}: {item.reason}" for item in plan.left_out)
+        raise ConfigurationError(f"suite {request.suite.name!r} has no cell that runs here ({reasons})")
+    need_models(context.house, plan)
+    instruments = _instruments(context, request.suite, observer)
+    if request.estimate_cpu:
+        observer.note(
+            f"energy_cpu_estimated_j is a model's, good to +-{BAND:.0%}; no total or comparison uses it"
+        )
+    amiss = fit_to_run(context, instruments.limits, observer)
+    with _folder(context, request, plan, instruments, observer) as folder:
+        for check in amiss:
+            folder.log("check", name=check.name, level=check.level, figure=check.figure)
+        identity = RunIdentity(
+            run_id=folder.run_id,
+            host_id=folder.manifest().host["host_id"],
+            gpu_uuid=context.house.gpu_uuid,
+            estimate_cpu=request.estimate_cpu,
+        )
+        bench = Bench(
+            house=context.house,
+            instruments=instruments,
+            folder=folder,
+            identity=identity,
+            durations=durations_of(context),
+            observer=observer,
+            environment=environment_of(folder.manifest()),
+        )
+        return RunOutcome(folder=folder.path, plan=plan, trials=execute(bench, plan))
 
 
 def durations_of(context: Context) -> Durations:

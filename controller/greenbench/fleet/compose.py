@@ -98,6 +98,15 @@ class DockerLauncher:
         self._state.prepare_run(runtime.name, owner=self._host_owner())
         return ContainerInstance(container, address=self._state.address(runtime.name), build=build)
 
+    def end_leftovers(self) -> tuple[str, ...]:
+        """Stop containers of this state folder that run; name their runtimes."""
+        left = [
+            container for container in self._containers("greenbench.runtime") if container.status == "running"
+        ]
+        for container in left:
+            container.stop(timeout=STOP_GRACE_S)
+        return tuple(container.labels["greenbench.runtime"] for container in left)
+
     def down(self, *, images: bool) -> tuple[str, ...]:
         """Remove this state folder's containers and, if asked, its images and superseded ones."""
         said: list[str] = []

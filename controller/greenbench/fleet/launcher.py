@@ -148,6 +148,15 @@ class Launcher(Protocol):
             FleetError: It cannot be started.
         """
 
+    def end_leftovers(self) -> tuple[str, ...]:
+        """End the servers of this state folder that a controller left that is gone; name their runtimes.
+
+        To be called under the lease of the state folder, while nothing of this controller runs.
+
+        Raises:
+            FleetError: One cannot be ended.
+        """
+
     def down(self, *, images: bool) -> tuple[str, ...]:
         """Stop and remove what this launcher made in this state folder; say what, a sentence each.
 

@@ -78,10 +78,14 @@ class VenvLauncher:
             environment=self._environment(runtime, device),
         )
 
+    def end_leftovers(self) -> tuple[str, ...]:
+        """End servers whose notes are in this state folder; name their runtimes."""
+        names = [folder.name for folder in sorted(self._state.root.glob("run/*"))]
+        return tuple(name for name in names if reap_leftover(self._state, name))
+
     def down(self, *, images: bool) -> tuple[str, ...]:
         """Stop what was left running; remove the run folders and, if asked, the environments."""
-        names = [folder.name for folder in sorted(self._state.root.glob("run/*"))]
-        stopped = [name for name in names if reap_leftover(self._state, name)]
+        stopped = self.end_leftovers()
         shutil.rmtree(self._state.root / "run", ignore_errors=True)
         removed = sorted(self._state.venvs.glob("*")) if images else []
         for folder in removed:
