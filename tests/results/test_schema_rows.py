@@ -36,6 +36,8 @@ PUBLISHED = [
     "io",
     "device",
     "threads",
+    "load_s",
+    "build_s",
     "begin_ns",
     "end_ns",
     "duration_s",

@@ -133,6 +133,8 @@ def _row(
     samples = window.iterations * row.batch_size
     filled = replace(
         row,
+        load_s=measured.facts.load_s,
+        build_s=measured.facts.build_s,
         begin_ns=window.begin_ns,
         end_ns=window.end_ns,
         duration_s=window.duration_s,

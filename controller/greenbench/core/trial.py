@@ -24,6 +24,8 @@ class Trial:
 
     Energy columns without ``net`` are gross. `iterations` and `samples` are fractional where the
     window's edges are the sensor's own changes. ``u95`` is half the width of a 95% interval.
+    `load_s` is what loading took, `build_s` the first forward pass, in which frameworks compile;
+    both lie before any window.
     The order of the attributes is the order of the columns.
     """
 
@@ -50,6 +52,8 @@ class Trial:
     io: str
     device: str
     threads: int
+    load_s: float | None = None
+    build_s: float | None = None
     begin_ns: int | None = None
     end_ns: int | None = None
     duration_s: float | None = None

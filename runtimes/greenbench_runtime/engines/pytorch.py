@@ -10,6 +10,7 @@ from torch import Tensor
 from greenbench_runtime import engine as contract
 from greenbench_runtime.engine import Array, LoadFacts, LoadOrder
 from greenbench_runtime.networks import interface, torch_devices
+from greenbench_runtime.networks.torch_compile import CompiledNetwork
 from greenbench_runtime.networks.torch_export import TorchConverter
 from greenbench_runtime.networks.torch_networks import load_network, parameters
 from greenbench_runtime.networks.torch_numerics import DTYPES, flags, set_precision
@@ -101,7 +102,7 @@ class PyTorch:
             flags=flags(order.device), device_bytes=torch_devices.reserved_bytes(device) - before,
             dtypes={"weights": name, "inputs": staged, "outputs": name},
         )  # fmt: skip
-        run = torch.compile(network, dynamic=False) if order.mode == "compile" else network
+        run = CompiledNetwork(network) if order.mode == "compile" else network
         return PyTorchModel(run, facts, device, order)
 
 
