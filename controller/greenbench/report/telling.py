@@ -47,8 +47,9 @@ def write_page(folder: Path) -> tuple[Path | None, tuple[str, ...]]:
     """
     try:
         published = publish([folder], Outputs(html=folder / PAGE_FILE), Tariff())
-    except (GreenbenchError, OSError, ValueError) as err:
-        return None, (f"no page was written, the results are whole: {' '.join(str(err).split())}",)
+    except Exception as err:  # noqa: BLE001 - hours of measuring have just been stored: no picture may fail them
+        kind = "" if isinstance(err, GreenbenchError | OSError) else f"{type(err).__name__}: "
+        return None, (f"no page was written, the results are whole: {kind}{' '.join(str(err).split())}",)
     return published.files[0], published.problems
 
 
