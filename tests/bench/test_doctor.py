@@ -8,6 +8,7 @@ from greenbench.bench import doctor, gpu_checks, host_checks
 from greenbench.bench.context import Options
 from greenbench.bench.doctor import examine, examine_host, fit_to_run
 from greenbench.bench.gpu_checks import (
+    check_cuda,
     check_foreign_processes,
     check_gpu,
     check_gpu_limits,
@@ -73,7 +74,7 @@ def spec(name, *architectures):
         title=name,
         modes={"plain": ("cuda",)},
         precisions=("fp32",),
-        devices={"cuda": DeviceBuild(requirements="x", architectures=architectures)},
+        devices={"cuda": DeviceBuild(requirements="x", architectures=architectures, cuda=13)},
     )
 
 
@@ -118,6 +119,18 @@ def test_each_runtimes_kernels_are_held_against_the_gpu(patient):
     assert found["kernels of old"].level is Level.WARN
     assert found["kernels of old"].figure == "sm_90 is not covered by sm_80, sm_86"
     assert "left out" in found["kernels of old"].remedy
+
+
+def test_a_driver_too_old_for_a_runtimes_cuda_is_named_with_the_remedy(patient):
+    told = replace(patient, meters=meters(gpu=GPU | {"cuda_driver": 12020}))
+    check = only(check_cuda(told))
+    assert check.level is Level.WARN
+    assert check.figure == "the driver knows CUDA up to 12.2, too old for new (CUDA 13), old (CUDA 13)"
+    assert "update the driver" in check.remedy
+    assert (
+        only(check_cuda(replace(patient, meters=meters(gpu=GPU | {"cuda_driver": 13000})))).level is Level.OK
+    )
+    assert list(check_cuda(patient)) == []
 
 
 def test_the_toolkit_is_looked_for_with_a_gpu_only(patient, monkeypatch):

@@ -1,6 +1,8 @@
+from dataclasses import replace
+
 import pytest
 
-from greenbench.bench.planning import HostView, covers, make_plan
+from greenbench.bench.planning import HostView, covers, cuda_version, driver_runs, make_plan
 from greenbench.core.runtime import DeviceBuild, RuntimeSpec
 from greenbench.core.suite import parse_suite
 
@@ -16,7 +18,7 @@ def spec(name: str, **changes) -> RuntimeSpec:
         "precisions": ("fp32", "tf32"),
         "devices": {
             "cpu": DeviceBuild(requirements="x"),
-            "cuda": DeviceBuild(requirements="y", architectures=ADA),
+            "cuda": DeviceBuild(requirements="y", architectures=ADA, cuda=12),
         },
     }
     return RuntimeSpec(**values | changes)
@@ -72,6 +74,30 @@ def test_a_gpu_without_kernels_is_named_and_never_run_on_the_cpu():
     assert not made.loads
     assert {item.cell for item in made.left_out} == {"pytorch", "onnxruntime"}
     assert all("H100 is sm_90" in item.reason for item in made.left_out)
+
+
+@pytest.mark.parametrize(
+    ("cuda", "driver", "runs"),
+    [(13, 13000, True), (13, 12020, False), (12, 12020, True), (12, 13010, True), (12, 11080, False)],
+)
+def test_a_driver_runs_libraries_of_its_major_version_and_older_ones(cuda, driver, runs):
+    assert driver_runs(cuda, driver) is runs
+
+
+def test_versions_are_said_as_people_write_them():
+    assert [cuda_version(number) for number in (12020, 13000, 12090)] == ["12.2", "13.0", "12.9"]
+
+
+def test_a_driver_older_than_a_runtimes_cuda_leaves_it_out_with_one_sentence():
+    old = HostView(device="cuda", architecture="sm_86", gpu_name="GPU", physical_cores=2, cuda_driver=11080)
+    made = plan(suite(), old)
+    (left,) = (item for item in made.left_out if item.cell == "pytorch")
+    assert left.reason == (
+        "Pytorch ships CUDA 12; this driver knows CUDA up to 11.8: update the driver, or adopt an environment with --env"
+    )
+    assert "pytorch" not in {cell.runtime for cell in made.cells}
+    adopted = replace(old, adopted=frozenset({"pytorch"}))
+    assert "pytorch" in {cell.runtime for cell in plan(suite(), adopted).cells}
 
 
 def test_an_adopted_environment_is_not_judged_by_the_catalogues_kernels():

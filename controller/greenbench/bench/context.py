@@ -116,6 +116,7 @@ def open_context(options: Options) -> Iterator[Context]:
             device=device,
             architecture=gpu.get("architecture"),
             gpu_name=gpu.get("name"),
+            cuda_driver=gpu.get("cuda_driver"),
             physical_cores=physical_cores(),
             adopted=frozenset(options.environments),
             refused=house.library.refusals(),

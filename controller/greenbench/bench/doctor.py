@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from greenbench.bench.context import Context, Options, meters_for
 from greenbench.bench.gpu_checks import (
+    check_cuda,
     check_foreign_processes,
     check_gpu,
     check_gpu_limits,
@@ -82,6 +83,7 @@ def examine(patient: Patient) -> tuple[Check, ...]:
         check_engine,
         check_toolkit,
         check_gpu,
+        check_cuda,
         check_kernels,
         check_gpu_sensors,
         check_gpu_limits,

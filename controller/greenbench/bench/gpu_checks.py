@@ -4,7 +4,7 @@ import shutil
 from collections.abc import Iterator
 
 from greenbench.bench.patient import Patient
-from greenbench.bench.planning import covers
+from greenbench.bench.planning import covers, cuda_version, driver_runs
 from greenbench.core.check import Check, Level
 from greenbench.core.doubt import Rule, Verdict
 from greenbench.core.errors import MeterError
@@ -64,6 +64,26 @@ def check_kernels(patient: Patient) -> Iterator[Check]:
             figure=f"{architecture} {'is' if fits else 'is not'} covered by {', '.join(build.architectures)}",
             remedy="" if fits else f"cells of {spec.name} are left out on this GPU",
         )
+
+
+def check_cuda(patient: Patient) -> Iterator[Check]:
+    """Hold the driver's CUDA against that of each runtime's libraries."""
+    newest = patient.gpu.get("cuda_driver")
+    if not newest:
+        return
+    builds = {
+        spec.name: spec.devices["cuda"] for spec in patient.catalogue.values() if "cuda" in spec.devices
+    }
+    behind = [
+        f"{name} (CUDA {build.cuda})" for name, build in builds.items() if not driver_runs(build.cuda, newest)
+    ]
+    figure = f"the driver knows CUDA up to {cuda_version(newest)}"
+    yield Check(
+        name="cuda",
+        level=Level.WARN if behind else Level.OK,
+        figure=f"{figure}, too old for {', '.join(behind)}" if behind else figure,
+        remedy="update the driver, or adopt an environment of an older CUDA with --env" if behind else "",
+    )
 
 
 def check_gpu_sensors(patient: Patient) -> Iterator[Check]:

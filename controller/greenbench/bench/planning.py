@@ -19,6 +19,7 @@ class HostView:
         device: ``cpu`` or ``cuda``, decided.
         architecture: The GPU's ``sm_NN``; None on the CPU.
         gpu_name: As the driver names it; None on the CPU.
+        cuda_driver: Newest CUDA that the driver knows, 1000 times major plus 10 times minor; None where it tells none.
         physical_cores: What ``threads = 0`` means.
         adopted: Runtimes whose environment the user gave; their kernels are not the catalogue's.
         refused: Why conversions can't be had, by model, source, origin of the weights, sequence length.
@@ -27,6 +28,7 @@ class HostView:
     device: str
     architecture: str | None = None
     gpu_name: str | None = None
+    cuda_driver: int | None = None
     physical_cores: int = 1
     adopted: frozenset[str] = frozenset()
     refused: Mapping[tuple[str, str, str, int | None], str] = field(default_factory=dict)
@@ -127,14 +129,32 @@ def _runtime_reason(spec: RuntimeSpec, host: HostView) -> str | None:
     build = spec.devices.get(host.device)
     if build is None:
         return f"{spec.title} has no {host.device} build in the catalogue"
-    if (
-        host.architecture
-        and spec.name not in host.adopted
-        and not covers(build.architectures, host.architecture)
-    ):
+    if spec.name in host.adopted:
+        return None
+    if host.architecture and not covers(build.architectures, host.architecture):
         shipped = ", ".join(build.architectures)
         return f"{spec.title} ships kernels for {shipped}; {host.gpu_name} is {host.architecture}"
+    if host.cuda_driver and not driver_runs(build.cuda, host.cuda_driver):
+        return (
+            f"{spec.title} ships CUDA {build.cuda}; this driver knows CUDA up to "
+            f"{cuda_version(host.cuda_driver)}: update the driver, or adopt an environment with --env"
+        )
     return None
+
+
+def driver_runs(cuda: int, cuda_driver: int) -> bool:
+    """Tell whether a driver runs libraries of a CUDA major version, as CUDA's minor-version compatibility says.
+
+    Args:
+        cuda: Major version of the libraries.
+        cuda_driver: As in `HostView.cuda_driver`.
+    """
+    return cuda_driver // 1000 >= cuda
+
+
+def cuda_version(cuda_driver: int) -> str:
+    """Return a driver's CUDA version as people write it: 12020 is 12.2."""
+    return f"{cuda_driver // 1000}.{cuda_driver % 1000 // 10}"
 
 
 def covers(architectures: tuple[str, ...], wanted: str) -> bool:

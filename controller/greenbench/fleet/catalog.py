@@ -18,6 +18,7 @@ class _DeviceEntry(BaseModel):
     requirements: str
     extra_index_url: str | None = None
     architectures: tuple[str, ...] = ()
+    cuda: int = 0
 
 
 class _RuntimeEntry(BaseModel):
