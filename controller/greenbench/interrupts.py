@@ -1,4 +1,4 @@
-"""Ctrl-C, SIGTERM and a terminal that closes: the first ends the work, those that follow don't cut its cleaning up short."""
+"""Ctrl-C, SIGTERM, a closing terminal: the first ends the work, later ones leave its cleaning up alone."""
 
 import os
 import signal

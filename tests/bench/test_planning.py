@@ -93,7 +93,8 @@ def test_a_driver_older_than_a_runtimes_cuda_leaves_it_out_with_one_sentence():
     made = plan(suite(), old)
     (left,) = (item for item in made.left_out if item.cell == "pytorch")
     assert left.reason == (
-        "Pytorch ships CUDA 12; this driver knows CUDA up to 11.8: update the driver, or adopt an environment with --env"
+        "Pytorch ships CUDA 12; this driver knows CUDA up to 11.8: update the driver, "
+        "or adopt an environment with --env"
     )
     assert "pytorch" not in {cell.runtime for cell in made.cells}
     adopted = replace(old, adopted=frozenset({"pytorch"}))

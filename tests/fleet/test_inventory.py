@@ -5,7 +5,14 @@ from pathlib import Path
 import pytest
 
 from greenbench.core.errors import BuildError
-from greenbench.fleet.inventory import INVENTORY_SCRIPT, load_build, parse_inventory, save_build
+from greenbench.fleet.inventory import (
+    INVENTORY_SCRIPT,
+    Inventory,
+    check_device,
+    load_build,
+    parse_inventory,
+    save_build,
+)
 from greenbench.fleet.launcher import Build
 
 BUILD = Build(
@@ -49,3 +56,11 @@ def test_a_damaged_file_counts_as_none(tmp_path, text):
     if text is not None:
         (tmp_path / "facts.json").write_text(text)
     assert load_build(tmp_path / "facts.json", identity="sha256:1") is None
+
+
+def test_a_cuda_build_that_got_a_framework_for_the_cpu_is_refused():
+    held = Inventory(python="3.11.2", packages={"numpy": "2.0", "torch": "2.13.0+cpu"})
+    check_device(held, "cpu", source="the image of pytorch")
+    with pytest.raises(BuildError, match=r"the image of pytorch is for cuda and holds torch 2.13.0\+cpu"):
+        check_device(held, "cuda", source="the image of pytorch")
+    check_device(Inventory(python="3.11.2", packages={"torch": "2.13.0+cu130"}), "cuda", source="x")

@@ -13,11 +13,15 @@ def listing(**values: str) -> str:
 
 
 def inputs(
-    tmp_path: Path, text: str, *, lock: str = "", extra: str | None = None
+    tmp_path: Path, text: str, *, lock: str = "", extra: str | None = None, device: str = "cpu"
 ) -> tuple[dict[str, str], Path]:
     (tmp_path / "x.lock").write_text(lock)
     made = write_build_inputs(
-        parse_pip_settings(text), folder=tmp_path / "in", lock=tmp_path / "x.lock", extra_index_url=extra
+        parse_pip_settings(text),
+        folder=tmp_path / "in",
+        lock=tmp_path / "x.lock",
+        extra_index_url=extra,
+        device=device,
     )
     parser = configparser.RawConfigParser()
     parser.read(made.configuration)
@@ -133,3 +137,20 @@ def test_names_in_a_lock_are_normalised(tmp_path):
         "--index-url https://x\nnumpy==1\nGrpc_IO.Tools==2 ; python_version > '3'\n\n# torch==1\n"
     )
     assert locked_names(lock) == {"numpy", "grpc-io-tools"}
+
+
+@pytest.mark.parametrize(
+    ("device", "handed"),
+    [
+        ("cpu", {"torch-2.1+cpu-x.whl", "torch-2.1%2Bcpu-y.whl", "numpy-2.0-x.whl"}),
+        ("cuda", {"numpy-2.0-x.whl"}),
+    ],
+)
+def test_a_wheel_for_the_cpu_is_not_handed_to_a_cuda_build(tmp_path, device, handed):
+    folder = tmp_path / "kept"
+    folder.mkdir()
+    for name in ("torch-2.1+cpu-x.whl", "torch-2.1%2Bcpu-y.whl", "numpy-2.0-x.whl"):
+        (folder / name).write_text("")
+    lock = "torch==2.1\nnumpy==2.0\n"
+    _, made = inputs(tmp_path, listing(find_links=str(folder)), lock=lock, device=device)
+    assert {file.name for file in (made / "wheels").iterdir()} == handed

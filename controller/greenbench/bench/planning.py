@@ -19,7 +19,7 @@ class HostView:
         device: ``cpu`` or ``cuda``, decided.
         architecture: The GPU's ``sm_NN``; None on the CPU.
         gpu_name: As the driver names it; None on the CPU.
-        cuda_driver: Newest CUDA that the driver knows, 1000 times major plus 10 times minor; None where it tells none.
+        cuda_driver: Newest CUDA that the driver knows, as NVML writes it: 12020 is 12.2; None if untold.
         physical_cores: What ``threads = 0`` means.
         adopted: Runtimes whose environment the user gave; their kernels are not the catalogue's.
         refused: Why conversions can't be had, by model, source, origin of the weights, sequence length.
@@ -143,7 +143,7 @@ def _runtime_reason(spec: RuntimeSpec, host: HostView) -> str | None:
 
 
 def driver_runs(cuda: int, cuda_driver: int) -> bool:
-    """Tell whether a driver runs libraries of a CUDA major version, as CUDA's minor-version compatibility says.
+    """Tell whether a driver runs libraries of a CUDA major version (CUDA's minor-version compatibility).
 
     Args:
         cuda: Major version of the libraries.

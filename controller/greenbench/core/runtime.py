@@ -13,7 +13,7 @@ class DeviceBuild:
         extra_index_url: Package index that serves this build; used only where the host's pip
             configuration names no index and no find-links folder of its own.
         architectures: ``sm_80`` ...: GPUs it ships kernels for; empty for the CPU.
-        cuda: Major version of the CUDA libraries it ships, which the driver must know at least; 0 for the CPU.
+        cuda: Major version of the CUDA libraries it ships, which the driver must know; 0 for the CPU.
     """
 
     requirements: str

@@ -8,7 +8,9 @@ import shutil
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import unquote
 
+from greenbench.fleet.inventory import is_for_cpu
 from greenbench.fleet.pip_settings import PipSettings
 
 CERTIFICATE_IN_BUILD = "/run/secrets/pip_cert"
@@ -32,7 +34,7 @@ class BuildInputs:
 
 
 def write_build_inputs(
-    settings: PipSettings, *, folder: Path, lock: Path, extra_index_url: str | None
+    settings: PipSettings, *, folder: Path, lock: Path, extra_index_url: str | None, device: str
 ) -> BuildInputs:
     """Lay out what one build is handed, replacing what was laid out before.
 
@@ -41,11 +43,13 @@ def write_build_inputs(
         folder: Where to write; made where it is missing.
         lock: The lock file, which says whose wheels are handed.
         extra_index_url: The catalogue's index for this build; used only where the host names no source.
+        device: ``cpu`` or ``cuda``; a wheel that says it is for the CPU is not handed to a CUDA build, where
+            pip would take it for the newer one.
     """
     shutil.rmtree(folder, ignore_errors=True)
     wheels = folder / "wheels"
     wheels.mkdir(parents=True)
-    _hand_wheels(settings.wheel_folders, wheels, names=locked_names(lock))
+    _hand_wheels(settings.wheel_folders, wheels, names=locked_names(lock), device=device)
     configuration, certificate = folder / "pip.conf", folder / "cert.pem"
     _write_private(certificate, settings.certificate.read_text() if settings.certificate else "")
     values = dict(settings.values)
@@ -89,10 +93,12 @@ def _files(path: Path) -> Iterator[Path]:
             yield file
 
 
-def _hand_wheels(sources: Iterable[Path], target: Path, *, names: frozenset[str]) -> None:
+def _hand_wheels(sources: Iterable[Path], target: Path, *, names: frozenset[str], device: str) -> None:
     for source in sources:
         for file in sorted(source.iterdir()):
-            if _normalised(file.name.split("-")[0]) in names and not (target / file.name).exists():
+            name, _, rest = file.name.partition("-")
+            wrong = device == "cuda" and is_for_cpu(unquote(rest.partition("-")[0]))
+            if _normalised(name) in names and not wrong and not (target / file.name).exists():
                 _link(file, target / file.name)
 
 

@@ -20,7 +20,14 @@ from greenbench.fleet.catalog import device_build
 from greenbench.fleet.compose_tool import ComposeTool, ImageOrder
 from greenbench.fleet.container import STOP_GRACE_S, ContainerInstance
 from greenbench.fleet.docker_engine import Engine
-from greenbench.fleet.inventory import INVENTORY_SCRIPT, Inventory, load_build, parse_inventory, save_build
+from greenbench.fleet.inventory import (
+    INVENTORY_SCRIPT,
+    Inventory,
+    check_device,
+    load_build,
+    parse_inventory,
+    save_build,
+)
 from greenbench.fleet.launcher import Build, LaunchSettings
 from greenbench.fleet.pip_settings import read_pip_settings
 
@@ -147,6 +154,7 @@ class DockerLauncher:
             folder=self._state.builds / f"{order.runtime}-{order.device}.inputs",
             lock=order.lock,
             extra_index_url=device_build(runtime, order.device).extra_index_url,
+            device=order.device,
         )
         log_path = self._state.logs / f"build-{order.runtime}-{order.device}.log"
         observer.step(f"building the image of {order.runtime} for {order.device}")
@@ -173,6 +181,7 @@ class DockerLauncher:
     ) -> Build:
         kept = load_build(self._record(order), identity=str(image.id))
         held = Inventory(python=kept.python, packages=kept.packages) if kept else self._inventory(image)
+        check_device(held, order.device, source=f"the image of {order.runtime}")
         return Build(
             runtime=order.runtime,
             device=order.device,

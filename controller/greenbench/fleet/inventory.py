@@ -38,6 +38,27 @@ def parse_inventory(text: str, *, source: str) -> Inventory:
         raise BuildError(f"{source} did not tell its packages, it said: {text[:200]!r}") from error
 
 
+def is_for_cpu(version: str) -> bool:
+    """Tell whether a version's local part says that it was built for the CPU (``2.13.0+cpu``)."""
+    return version.endswith("+cpu")
+
+
+def check_device(held: Inventory, device: str, *, source: str) -> None:
+    """Refuse a CUDA build that got a framework's build for the CPU: pip takes what an index serves.
+
+    Raises:
+        BuildError: There is one; names it, and the remedy.
+    """
+    if device != "cuda":
+        return
+    wrong = [f"{name} {version}" for name, version in held.packages.items() if is_for_cpu(version)]
+    if wrong:
+        raise BuildError(
+            f"{source} is for cuda and holds {', '.join(wrong)}, a build for the CPU; take the index or "
+            "find-links that serves it out of pip's configuration, or adopt an environment with --env"
+        )
+
+
 def save_build(build: Build, path: Path) -> None:
     """Keep a build's facts; a reader sees the old file or the new one, never half of one."""
     facts = asdict(build) | {"log_path": str(build.log_path) if build.log_path else None}

@@ -16,7 +16,14 @@ from greenbench.core.runtime import RuntimeSpec
 from greenbench.fleet.build_inputs import file_hash
 from greenbench.fleet.build_log import failing_line
 from greenbench.fleet.catalog import device_build
-from greenbench.fleet.inventory import INVENTORY_SCRIPT, Inventory, load_build, parse_inventory, save_build
+from greenbench.fleet.inventory import (
+    INVENTORY_SCRIPT,
+    Inventory,
+    check_device,
+    load_build,
+    parse_inventory,
+    save_build,
+)
 from greenbench.fleet.launcher import Build, LaunchSettings
 from greenbench.fleet.logged_command import Outcome, run_logged
 from greenbench.fleet.pip_settings import read_pip_settings
@@ -109,6 +116,7 @@ class VenvLauncher:
         self._run(runtime, log_path, observer, *pip, *index, "-r", str(self._lock(runtime, device)))
         self._check_compatible(runtime, python)
         identity, held = self._lock_hash(runtime, device), self._inventory(python)
+        check_device(held, device, source=f"the environment of {runtime.name}")
         build = self._facts(runtime, device, identity=identity, held=held, begun_s=begun_s, notes=notes)
         save_build(build, folder / _COMPLETE)
         return build
@@ -142,6 +150,7 @@ class VenvLauncher:
         self._check_compatible(runtime, python)
         notes = (f"{runtime.name}: the environment of {python} is adopted, nothing is installed into it",)
         held = self._inventory(python)
+        check_device(held, device, source=f"the environment of {python}")
         build = self._facts(runtime, device, identity=str(python), held=held, begun_s=begun_s, notes=notes)
         save_build(build, self._adoption(runtime, device))
         return build
