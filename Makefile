@@ -7,7 +7,7 @@ STAMP := $(VENV)/.installed
 DEV_STAMP := $(VENV)/.installed-dev
 LAUNCHER ?= auto
 
-.PHONY: bench test lint unit protos wheel locks footprint clean help
+.PHONY: bench test lint unit protos wheel locks footprint cuda-images clean help
 
 help:  ## what the targets do
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -52,6 +52,9 @@ wheel: $(DEV_STAMP)  ## build dist/greenbench-*.whl
 
 footprint: $(DEV_STAMP)  ## what greenbench itself costs
 	$(BIN)/python -m benchmarks.footprint
+
+cuda-images: $(DEV_STAMP)  ## build every CUDA image, start it, look for missing libraries (no GPU needed)
+	$(BIN)/python -m campaigns.cuda_images $(RUNTIMES)
 
 clean:  ## remove environments, state and caches of this clone
 	rm -rf $(VENV) .venvs .state dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

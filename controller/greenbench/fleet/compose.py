@@ -11,7 +11,7 @@ from docker.errors import APIError, ImageNotFound
 from docker.models.containers import Container
 from docker.models.images import Image
 
-from greenbench.core.errors import FleetError, NotBuiltError
+from greenbench.core.errors import BuildError, FleetError, NotBuiltError
 from greenbench.core.progress import Observer
 from greenbench.core.runtime import RuntimeSpec
 from greenbench.fleet import docker_engine
@@ -181,7 +181,11 @@ class DockerLauncher:
     ) -> Build:
         kept = load_build(self._record(order), identity=str(image.id))
         held = Inventory(python=kept.python, packages=kept.packages) if kept else self._inventory(image)
-        check_device(held, order.device, source=f"the image of {order.runtime}")
+        try:
+            check_device(held, order.device, source=f"the image of {order.runtime}")
+        except BuildError:
+            self._client.images.remove(order.tag, force=True)  # or the next `up` would find it standing
+            raise
         return Build(
             runtime=order.runtime,
             device=order.device,

@@ -75,6 +75,6 @@ def reserved_bytes(device: torch.device) -> int:
 
 
 def modes() -> tuple[str, ...]:
-    """Return the modes that work here; ``compile`` needs a GPU and a C compiler for its launchers."""
-    compiler = any(shutil.which(name) for name in ("cc", "gcc", "clang"))
-    return ("eager", "compile") if compiler and torch.cuda.is_available() else ("eager",)
+    """Return the modes that work here; ``compile`` needs a compiler: of C for a GPU, of C++ for the CPU."""
+    wanted = ("cc", "gcc", "clang") if torch.cuda.is_available() else ("c++", "g++", "clang++")
+    return ("eager", "compile") if any(map(shutil.which, wanted)) else ("eager",)
