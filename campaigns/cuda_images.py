@@ -1,7 +1,7 @@
 """Builds every CUDA image for real, starts it sealed, and looks for shared libraries that nothing provides.
 
-``make cuda-images`` (``RUNTIMES="pytorch jax"`` for some, ``KEEP=1`` to keep the images). No GPU is needed: what
-is looked at is a server that answers ``Describe``, and libraries.
+``make cuda-images`` (``RUNTIMES="pytorch jax"`` for some, ``KEEP=1`` to keep the images). No GPU is needed:
+what is looked at is a server that answers ``Describe``, and libraries.
 """
 
 import json
@@ -71,9 +71,9 @@ describe itself, every shared library of its environment looked up.
 | --- | ---: | ---: | --- | ---: | --- | --- | --- |
 {rows}
 
-`libcuda.so.1` and `libnvidia-ml.so.1` are the driver's own: the NVIDIA Container Toolkit mounts them. What only
-an optional part needs is named with the part. `compile` is `torch.compile` in the sealed container, on the CPU:
-it shows the compiler and scratch that may execute. Kernels for a GPU are shown on a GPU only.
+`libcuda.so.1` and `libnvidia-ml.so.1` are the driver's own: the NVIDIA Container Toolkit mounts them. What
+only an optional part needs is named with the part. `compile` is `torch.compile` in the sealed container, on
+the CPU: it shows the compiler and scratch that may execute. Kernels for a GPU are shown on a GPU only.
 """
 
 
