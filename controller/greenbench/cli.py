@@ -12,6 +12,7 @@ from greenbench.core.errors import ConfigurationError, GreenbenchError
 
 if TYPE_CHECKING:
     from greenbench.bench.context import Options
+    from greenbench.core.shard import Shard
     from greenbench.core.suite import Suite
 
 INTERRUPTED = 130
@@ -48,6 +49,10 @@ SuiteName = Annotated[str, typer.Argument(help="quick, ci, study, or a TOML file
 OutFolder = Annotated[Path, typer.Option("--out", help="Parent of the run's folder.")]
 Seed = Annotated[int, typer.Option("--seed", help="Seed of the order of cells and of window phases.")]
 CpuMeter = Annotated[str, typer.Option("--cpu-meter", help="powercap or pyrapl.")]
+
+ShardText = Annotated[
+    str | None, typer.Option("--shard", help="I/N: the I-th of N parts, whole blocks (model x batch) each.")
+]
 
 DEFAULT_OUT = Path("results")
 
@@ -184,6 +189,7 @@ def plan(
     launcher: Launcher = "auto",
     device: Device = "auto",
     env: Env = None,
+    shard: ShardText = None,
     as_json: AsJson = False,
 ) -> None:
     """Show the cells in order, what is left out and why, and about how long it takes."""
@@ -194,10 +200,16 @@ def plan(
 
     wanted = _suite(suite, _counted(settings, rounds, windows), only)
     with open_context(_options(launcher=launcher, device=device, env=env, suite=wanted)) as context:
-        made = make_plan(wanted, context.catalogue, context.view, seed=seed)
+        made = make_plan(wanted, context.catalogue, context.view, seed=seed, shard=_shard(shard))
         seconds = durations_of(context).total_s(made.loads, made.protocol) + made.protocol.baseline_host_s
         known = all(durations_of(context).known(cell) for cell in made.cells)
     _print_json(plan_json(made, seconds)) if as_json else print_plan(made, seconds, measured_before=known)
+
+
+def _shard(text: str | None) -> "Shard | None":
+    from greenbench.core.shard import parse_shard
+
+    return parse_shard(text) if text is not None else None
 
 
 def _aimed(target_u: str | None, rounds: int | None) -> list[str]:
@@ -241,6 +253,7 @@ def run(
         bool, typer.Option("--estimate-cpu", help="Estimate CPU energy by a model.")
     ] = False,
     cpu_meter: CpuMeter = "powercap",
+    shard: ShardText = None,
     as_json: AsJson = False,
 ) -> None:
     """Measure a suite: joules and seconds per runtime, kept on disk trial by trial."""
@@ -256,7 +269,7 @@ def run(
         extra = ["protocol.window_s=60", "protocol.rigorous=true"] if rigorous else []
         extra += _aimed(target_u, rounds)
         wanted = _suite(suite, [*extra, *_counted(settings, rounds, windows)], only)
-        request = RunRequest(suite=wanted, seed=seed, out=out, estimate_cpu=estimate_cpu)
+        request = RunRequest(suite=wanted, seed=seed, out=out, estimate_cpu=estimate_cpu, shard=_shard(shard))
     options = _options(launcher=launcher, device=device, env=env, suite=request.suite, cpu_meter=cpu_meter)
     with open_context(options) as context:
         typer.echo(context.choice.sentence, err=True)
