@@ -418,6 +418,26 @@ def export(
 
 
 @app.command()
+def merge(
+    merged: Annotated[Path, typer.Argument(metavar="OUT", help="The merged run's folder; not there yet.")],
+    runs: Annotated[list[str], typer.Argument(metavar="RUN...", help="Ids or folders of the shards.")],
+    *,
+    allow_incomplete: Annotated[
+        bool, typer.Option("--allow-incomplete", help="Join although shards are missing or unfinished.")
+    ] = False,
+    out: OutFolder = DEFAULT_OUT,
+) -> None:
+    """Join the shards of one plan into one run, which names the host of every row."""
+    from greenbench.results.merge import merge_shards
+    from greenbench.results.runs import find_run
+
+    joined = merge_shards([find_run(run, out) for run in runs], merged, allow_incomplete=allow_incomplete)
+    for note in joined.notes:
+        typer.echo(f"greenbench: {note}", err=True)
+    typer.echo(joined.folder)
+
+
+@app.command()
 def serve(
     runtime: Annotated[str, typer.Argument(help="Which runtime.")],
     *,

@@ -276,10 +276,13 @@ def resumed_request(folder: Path, *, estimate_cpu: bool = False) -> RunRequest:
         estimate_cpu: As in `RunRequest`.
 
     Raises:
+        ConfigurationError: It is a merged run.
         DamagedResultsError: Its manifest cannot be read.
     """
     with RunFolder.open(folder, folder.parent) as stored:
         manifest = stored.manifest()
+    if manifest.shards:
+        raise ConfigurationError(f"{folder} is merged from shards; resume the shard, then merge again")
     entry = manifest.shard
     return RunRequest(
         suite=parse_suite(manifest.suite, origin=str(folder / "manifest.json")),

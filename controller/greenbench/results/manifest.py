@@ -131,6 +131,9 @@ class Manifest(_Part):
         numeric_flags: cell_id -> flag -> value as the runtime reads it back.
         thresholds: Rule -> limits in force.
         fleet_node: The node of a fleet; None where there is none.
+        shards: Of a merged run, each shard's own manifest; `host`, `gpu` and the like above them hold only
+            what all shards share.
+        shards_missing: Of a merged run, one sentence per shard that is missing or unfinished.
     """
 
     schema_version: int = SCHEMA_VERSION
@@ -155,6 +158,13 @@ class Manifest(_Part):
     numeric_flags: dict[str, dict[str, str]] = {}
     thresholds: dict[str, ThresholdEntry] = {}
     fleet_node: str | None = None
+    shards: tuple["Manifest", ...] = ()
+    shards_missing: tuple[str, ...] = ()
+
+    @property
+    def measured_on(self) -> tuple["Manifest", ...]:
+        """The manifests that name a host: a merged run's shards, else this one."""
+        return self.shards or (self,)
 
     def write(self, path: Path) -> None:
         """Write the manifest, whole or not at all.
