@@ -12,6 +12,7 @@ from greenbench.core.errors import ConfigurationError, GreenbenchError
 
 if TYPE_CHECKING:
     from greenbench.bench.context import Options
+    from greenbench.bench.run import RunRequest
     from greenbench.core.shard import Shard
     from greenbench.core.suite import Suite
 
@@ -254,22 +255,48 @@ def run(
     ] = False,
     cpu_meter: CpuMeter = "powercap",
     shard: ShardText = None,
+    fleet_node: Annotated[
+        str | None, typer.Option("--fleet-node", envvar="GREENBENCH_FLEET_NODE", hidden=True)
+    ] = None,
+    engine: Annotated[str, typer.Option("--engine", help="local, or ray: the hosts of a cluster.")] = "local",
+    address: Annotated[str | None, typer.Option("--address", help="HOST:PORT of Ray's head.")] = None,
+    replicate: Annotated[
+        str | None, typer.Option("--replicate", help="per-gpu-model: each kind of host measures each block.")
+    ] = None,
+    gpu_model: Annotated[
+        str | None, typer.Option("--gpu-model", help="With ray: only hosts whose GPU's name holds this.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Measure a suite: joules and seconds per runtime, kept on disk trial by trial."""
     from greenbench.bench.context import open_context
     from greenbench.bench.run import RunRequest, resumed_request, run_suite
     from greenbench.bench.schedule import exit_status
+    from greenbench.cluster.choice import check_engine
     from greenbench.report.outcome import outcome_json, print_outcome
     from greenbench.results.runs import find_run
 
+    fleet = {"--address": address, "--replicate": replicate, "--gpu-model": gpu_model}
+    alone = {"--shard": shard, "--resume": resume, "--target-u": target_u, "--estimate-cpu": estimate_cpu}
+    on_ray = check_engine(engine, only_ray=fleet, only_local=alone | {"--env": env, "--json": as_json})
     if resume is not None:
         request = resumed_request(find_run(resume, out), estimate_cpu=estimate_cpu)
     else:
         extra = ["protocol.window_s=60", "protocol.rigorous=true"] if rigorous else []
         extra += _aimed(target_u, rounds)
         wanted = _suite(suite, [*extra, *_counted(settings, rounds, windows)], only)
-        request = RunRequest(suite=wanted, seed=seed, out=out, estimate_cpu=estimate_cpu, shard=_shard(shard))
+        request = RunRequest(
+            suite=wanted,
+            seed=seed,
+            out=out,
+            estimate_cpu=estimate_cpu,
+            shard=_shard(shard),
+            fleet_node=fleet_node,
+        )
+    if on_ray:
+        _run_fleet(
+            request, address, launcher=launcher, device=device, gpu_model=gpu_model, replicate=bool(replicate)
+        )
     options = _options(launcher=launcher, device=device, env=env, suite=request.suite, cpu_meter=cpu_meter)
     with open_context(options) as context:
         typer.echo(context.choice.sentence, err=True)
@@ -277,6 +304,24 @@ def run(
     _print_json(outcome_json(outcome.folder)) if as_json else print_outcome(outcome.folder)
     _say_page(outcome.folder, silent=as_json)
     raise typer.Exit(exit_status(outcome.trials))
+
+
+def _run_fleet(request: "RunRequest", address: str | None, **asked: Any) -> None:
+    from greenbench.cluster.engine import FleetRequest, measure_fleet
+    from greenbench.cluster.ray_hosts import ray_hosts
+    from greenbench.results.events import utc_now
+    from greenbench.results.runs import new_run_id
+
+    run_id = new_run_id(request.suite.name, utc_now())
+    fleet = FleetRequest(suite=request.suite, seed=request.seed, out=request.out, run_id=run_id, **asked)
+    with ray_hosts(address) as hosts:
+        outcome = _listening(lambda observer: measure_fleet(hosts, fleet, observer))
+    for note in (*outcome.notes, *outcome.missing):
+        typer.echo(f"greenbench: {note}", err=True)
+    for folder in outcome.folders:
+        _say_page(folder, silent=False)
+        typer.echo(folder)
+    raise typer.Exit(int(bool(outcome.missing)))
 
 
 def _say_page(folder: Path, *, silent: bool) -> None:

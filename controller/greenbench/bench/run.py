@@ -54,6 +54,7 @@ class RunRequest:
         resume: Folder of a run to continue; None for a new one.
         estimate_cpu: Fill ``energy_cpu_estimated_j``.
         shard: Which part of the plan; None for all of it.
+        fleet_node: The node that measures, as a fleet or a scheduler names it; None without one.
     """
 
     suite: Suite
@@ -62,6 +63,7 @@ class RunRequest:
     resume: Path | None = None
     estimate_cpu: bool = False
     shard: Shard | None = None
+    fleet_node: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -204,6 +206,7 @@ def _manifest(
         seed=request.seed,
         plan_sha256=plan_sha256(request.suite, seed=request.seed, device=context.house.device),
         shard=_shard(request),
+        fleet_node=request.fleet_node,
         order=tuple(load.load_id for load in plan.loads),
         left_out=tuple(LeftOutEntry(cell=item.cell, reason=item.reason) for item in plan.left_out),
         host=host_facts()
