@@ -7,10 +7,10 @@ STAMP := $(VENV)/.installed
 DEV_STAMP := $(VENV)/.installed-dev
 LAUNCHER ?= auto
 
-.PHONY: bench test lint unit protos wheel locks footprint cuda-images clean help
+.PHONY: bench test lint unit cloud-check cuda-images protos wheel locks footprint clean help
 
 help:  ## what the targets do
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
 
 $(VENV)/bin/python:
 	$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "greenbench needs Python 3.11 or newer; set PYTHON=")'
@@ -56,5 +56,9 @@ footprint: $(DEV_STAMP)  ## what greenbench itself costs
 cuda-images: $(DEV_STAMP)  ## build every CUDA image, start it, look for missing libraries (no GPU needed)
 	$(BIN)/python -m campaigns.cuda_images $(RUNTIMES)
 
+cloud-check: $(DEV_STAMP)  ## SkyPilot's own parser, in an environment apart, reads the task
+	test -x $(VENV)-sky/bin/sky || ($(PYTHON) -m venv $(VENV)-sky && $(VENV)-sky/bin/pip install --quiet skypilot)
+	GREENBENCH_SKY_PYTHON=$(CURDIR)/$(VENV)-sky/bin/python $(BIN)/pytest tests/cloud
+
 clean:  ## remove environments, state and caches of this clone
-	rm -rf $(VENV) .venvs .state dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	rm -rf $(VENV) $(VENV)-sky .venvs .state dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

@@ -13,6 +13,8 @@ from greenbench.interrupts import one_interrupt
 
 if TYPE_CHECKING:
     from greenbench.bench.context import Options
+    from greenbench.bench.run import RunRequest
+    from greenbench.core.shard import Shard
     from greenbench.core.suite import Suite
 
 INTERRUPTED = 130
@@ -49,6 +51,10 @@ SuiteName = Annotated[str, typer.Argument(help="quick, ci, study, or a TOML file
 OutFolder = Annotated[Path, typer.Option("--out", help="Parent of the run's folder.")]
 Seed = Annotated[int, typer.Option("--seed", help="Seed of the order of cells and of window phases.")]
 CpuMeter = Annotated[str, typer.Option("--cpu-meter", help="powercap or pyrapl.")]
+
+ShardText = Annotated[
+    str | None, typer.Option("--shard", help="I/N: the I-th of N parts, whole blocks (model x batch) each.")
+]
 
 DEFAULT_OUT = Path("results")
 
@@ -186,6 +192,7 @@ def plan(
     launcher: Launcher = "auto",
     device: Device = "auto",
     env: Env = None,
+    shard: ShardText = None,
     as_json: AsJson = False,
 ) -> None:
     """Show the cells in order, what is left out and why, and about how long it takes."""
@@ -196,10 +203,16 @@ def plan(
 
     wanted = _suite(suite, _counted(settings, rounds, windows), only)
     with open_context(_options(launcher=launcher, device=device, env=env, suite=wanted)) as context:
-        made = make_plan(wanted, context.catalogue, context.view, seed=seed)
+        made = make_plan(wanted, context.catalogue, context.view, seed=seed, shard=_shard(shard))
         seconds = durations_of(context).total_s(made.loads, made.protocol) + made.protocol.baseline_host_s
         known = all(durations_of(context).known(cell) for cell in made.cells)
     _print_json(plan_json(made, seconds)) if as_json else print_plan(made, seconds, measured_before=known)
+
+
+def _shard(text: str | None) -> "Shard | None":
+    from greenbench.core.shard import parse_shard
+
+    return parse_shard(text) if text is not None else None
 
 
 def _aimed(target_u: str | None, rounds: int | None) -> list[str]:
@@ -243,22 +256,49 @@ def run(
         bool, typer.Option("--estimate-cpu", help="Estimate CPU energy by a model.")
     ] = False,
     cpu_meter: CpuMeter = "powercap",
+    shard: ShardText = None,
+    fleet_node: Annotated[
+        str | None, typer.Option("--fleet-node", envvar="GREENBENCH_FLEET_NODE", hidden=True)
+    ] = None,
+    engine: Annotated[str, typer.Option("--engine", help="local, or ray: the hosts of a cluster.")] = "local",
+    address: Annotated[str | None, typer.Option("--address", help="HOST:PORT of Ray's head.")] = None,
+    replicate: Annotated[
+        str | None, typer.Option("--replicate", help="per-gpu-model: each kind of host measures each block.")
+    ] = None,
+    gpu_model: Annotated[
+        str | None, typer.Option("--gpu-model", help="With ray: only hosts whose GPU's name holds this.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Measure a suite: joules and seconds per runtime, kept on disk trial by trial."""
     from greenbench.bench.context import open_context
     from greenbench.bench.run import RunRequest, resumed_request, run_suite
     from greenbench.bench.schedule import exit_status
+    from greenbench.cluster.choice import check_engine
     from greenbench.report.outcome import outcome_json, print_outcome
     from greenbench.results.runs import find_run
 
+    fleet = {"--address": address, "--replicate": replicate, "--gpu-model": gpu_model}
+    alone = {"--shard": shard, "--resume": resume, "--target-u": target_u, "--estimate-cpu": estimate_cpu}
+    on_ray = check_engine(engine, only_ray=fleet, only_local=alone | {"--env": env, "--json": as_json})
     if resume is not None:
         request = resumed_request(find_run(resume, out), estimate_cpu=estimate_cpu)
     else:
         extra = ["protocol.window_s=60", "protocol.rigorous=true"] if rigorous else []
         extra += _aimed(target_u, rounds)
         wanted = _suite(suite, [*extra, *_counted(settings, rounds, windows)], only)
-        request = RunRequest(suite=wanted, seed=seed, out=out, estimate_cpu=estimate_cpu)
+        request = RunRequest(
+            suite=wanted,
+            seed=seed,
+            out=out,
+            estimate_cpu=estimate_cpu,
+            shard=_shard(shard),
+            fleet_node=fleet_node,
+        )
+    if on_ray:
+        _run_fleet(
+            request, address, launcher=launcher, device=device, gpu_model=gpu_model, replicate=bool(replicate)
+        )
     options = _options(launcher=launcher, device=device, env=env, suite=request.suite, cpu_meter=cpu_meter)
     with open_context(options) as context:
         typer.echo(context.choice.sentence, err=True)
@@ -266,6 +306,24 @@ def run(
     _print_json(outcome_json(outcome.folder)) if as_json else print_outcome(outcome.folder)
     _say_page(outcome.folder, silent=as_json)
     raise typer.Exit(exit_status(outcome.trials))
+
+
+def _run_fleet(request: "RunRequest", address: str | None, **asked: Any) -> None:
+    from greenbench.cluster.engine import FleetRequest, measure_fleet
+    from greenbench.cluster.ray_hosts import ray_hosts
+    from greenbench.results.events import utc_now
+    from greenbench.results.runs import new_run_id
+
+    run_id = new_run_id(request.suite.name, utc_now())
+    fleet = FleetRequest(suite=request.suite, seed=request.seed, out=request.out, run_id=run_id, **asked)
+    with ray_hosts(address) as hosts:
+        outcome = _listening(lambda observer: measure_fleet(hosts, fleet, observer))
+    for note in (*outcome.notes, *outcome.missing):
+        typer.echo(f"greenbench: {note}", err=True)
+    for folder in outcome.folders:
+        _say_page(folder, silent=False)
+        typer.echo(folder)
+    raise typer.Exit(int(bool(outcome.missing)))
 
 
 def _say_page(folder: Path, *, silent: bool) -> None:
@@ -404,6 +462,26 @@ def export(
     for problem in damaged:
         typer.echo(f"greenbench: {problem}", err=True)
     raise typer.Exit(int(bool(damaged)))
+
+
+@app.command()
+def merge(
+    merged: Annotated[Path, typer.Argument(metavar="OUT", help="The merged run's folder; not there yet.")],
+    runs: Annotated[list[str], typer.Argument(metavar="RUN...", help="Ids or folders of the shards.")],
+    *,
+    allow_incomplete: Annotated[
+        bool, typer.Option("--allow-incomplete", help="Join although shards are missing or unfinished.")
+    ] = False,
+    out: OutFolder = DEFAULT_OUT,
+) -> None:
+    """Join the shards of one plan into one run, which names the host of every row."""
+    from greenbench.results.merge import merge_shards
+    from greenbench.results.runs import find_run
+
+    joined = merge_shards([find_run(run, out) for run in runs], merged, allow_incomplete=allow_incomplete)
+    for note in joined.notes:
+        typer.echo(f"greenbench: {note}", err=True)
+    typer.echo(joined.folder)
 
 
 @app.command()

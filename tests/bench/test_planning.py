@@ -4,6 +4,7 @@ import pytest
 
 from greenbench.bench.planning import HostView, covers, cuda_version, driver_runs, make_plan
 from greenbench.core.runtime import DeviceBuild, RuntimeSpec
+from greenbench.core.shard import Shard
 from greenbench.core.suite import parse_suite
 
 ADA = ("sm_75", "sm_80", "sm_86")
@@ -156,3 +157,23 @@ def test_a_refused_conversion_is_left_out_with_its_reason_and_the_rest_stays():
     }  # fmt: skip
     assert [item.reason for item in made.left_out] == ["MXNet said no"]
     assert "mxnet" in made.left_out[0].cell
+
+
+def test_shards_of_a_plan_are_together_the_whole_plan():
+    asked = suite(model=["resnet50", "bert_base"], batch_size=[1, 4])
+    whole = make_plan(asked, CATALOGUE, CPU, seed=5)
+    shards = [Shard(index=index, count=3) for index in (1, 2, 3)]
+    parts = [make_plan(asked, CATALOGUE, CPU, seed=5, shard=shard) for shard in shards]
+    loads = sorted((load for part in parts for load in part.loads), key=lambda load: load.position)
+    assert tuple(loads) == whole.loads
+    assert all({cell.runtime for cell in part.cells} == {"pytorch", "onnxruntime"} for part in parts)
+
+
+def test_a_host_that_runs_less_takes_the_same_blocks():
+    asked = suite(runtime=["pytorch"], precision=["fp32", "tf32"], batch_size=[1, 4, 8])
+    gpu = HostView(device="cuda", architecture="sm_80", gpu_name="A100", physical_cores=2)
+    for index in (1, 2):
+        shard = Shard(index=index, count=2)
+        both = [make_plan(asked, CATALOGUE, host, seed=2, shard=shard) for host in (CPU, gpu)]
+        assert len(both[1].cells) == 2 * len(both[0].cells)
+        assert len({frozenset(cell.workload.batch_size for cell in part.cells) for part in both}) == 1

@@ -5,8 +5,10 @@ from dataclasses import dataclass, field
 from itertools import product
 
 from greenbench.bench.rounds import PILOT_ROUNDS
+from greenbench.core.errors import ConfigurationError
 from greenbench.core.plan import Cell, LeftOut, Plan, Protocol, order
 from greenbench.core.runtime import RuntimeSpec
+from greenbench.core.shard import Block, Shard, blocks_of, part_of, share_of
 from greenbench.core.suite import Suite
 from greenbench.core.workload import TEXT_MODELS, Workload
 
@@ -34,7 +36,14 @@ class HostView:
     refused: Mapping[tuple[str, str, str, int | None], str] = field(default_factory=dict)
 
 
-def make_plan(suite: Suite, catalogue: Mapping[str, RuntimeSpec], host: HostView, *, seed: int) -> Plan:
+def make_plan(
+    suite: Suite,
+    catalogue: Mapping[str, RuntimeSpec],
+    host: HostView,
+    *,
+    seed: int,
+    shard: Shard | None = None,
+) -> Plan:
     """Lay out a suite on this host.
 
     Args:
@@ -42,9 +51,13 @@ def make_plan(suite: Suite, catalogue: Mapping[str, RuntimeSpec], host: HostView
         catalogue: The runtimes there are.
         host: What this host can do.
         seed: Seed of the order.
+        shard: Which part; None for all of it.
 
     Returns:
         The plan; cells that cannot be measured here are in `Plan.left_out` with the reason.
+
+    Raises:
+        ConfigurationError: The suite cannot be cut into so many shards.
     """
     cells: dict[str, Cell] = {}
     left_out: dict[str, LeftOut] = {}
@@ -56,7 +69,22 @@ def make_plan(suite: Suite, catalogue: Mapping[str, RuntimeSpec], host: HostView
                 cells.setdefault(found.cell_id, found)
     protocol = _protocol(suite)
     loads = order(tuple(cells.values()), rounds=protocol.rounds, seed=seed)
-    return Plan(loads=loads, left_out=tuple(left_out.values()), protocol=protocol, seed=seed)
+    plan = Plan(loads=loads, left_out=tuple(left_out.values()), protocol=protocol, seed=seed)
+    return part_of(plan, blocks_in(suite, shard, seed=seed)) if shard else plan
+
+
+def blocks_in(suite: Suite, shard: Shard, *, seed: int) -> tuple[Block, ...]:
+    """Return the blocks of one shard of a suite.
+
+    Raises:
+        ConfigurationError: The suite cannot be cut into so many shards, or not at all.
+    """
+    if suite.protocol.target_u is not None:
+        raise ConfigurationError(
+            "protocol.target_u fixes the rounds from a pilot of the whole plan, which no shard sees; "
+            "give --rounds with --shard"
+        )
+    return share_of(blocks_of(suite), shard, seed=seed)
 
 
 def _protocol(suite: Suite) -> Protocol:

@@ -216,6 +216,8 @@ def net_of_host(trial: Trial, baselines: tuple[Baseline, ...], limits: Mapping[R
     if trial.begin_ns is None or trial.end_ns is None:
         return trial
     columns: dict[str, float | None] = {}
+    # Each host has its own clock and its own B0.
+    baselines = tuple(item for item in baselines if item.host_id in {None, trial.host_id})
     doubts: dict[Rule, Doubt] = {}
     absent: list[Absent] = []
     for domain in ("gpu", "cpu", "dram"):

@@ -16,12 +16,13 @@ from greenbench.bench.environment import environment_of
 from greenbench.bench.house import House
 from greenbench.bench.instruments import Instruments
 from greenbench.bench.library import onnx_key, reference_key, weights_key
-from greenbench.bench.planning import make_plan
+from greenbench.bench.planning import blocks_in, make_plan
 from greenbench.bench.rows import RunIdentity
 from greenbench.bench.schedule import Bench, execute, same_plan
 from greenbench.core.errors import ConfigurationError, NotBuiltError
 from greenbench.core.plan import Plan
 from greenbench.core.progress import Observer
+from greenbench.core.shard import Shard, plan_sha256
 from greenbench.core.suite import Suite, parse_suite
 from greenbench.core.trial import Trial
 from greenbench.energy.calibrate import counter_period
@@ -31,7 +32,14 @@ from greenbench.fleet.lease import StateLease
 from greenbench.results.events import utc_now
 from greenbench.results.folder import RunFolder
 from greenbench.results.host import git_commit, host_facts
-from greenbench.results.manifest import GpuEntry, LeftOutEntry, Manifest, RuntimeEntry, ThresholdEntry
+from greenbench.results.manifest import (
+    GpuEntry,
+    LeftOutEntry,
+    Manifest,
+    RuntimeEntry,
+    ShardEntry,
+    ThresholdEntry,
+)
 from greenbench.results.runs import new_run_id
 
 
@@ -45,6 +53,8 @@ class RunRequest:
         out: Parent of the run's folder.
         resume: Folder of a run to continue; None for a new one.
         estimate_cpu: Fill ``energy_cpu_estimated_j``.
+        shard: Which part of the plan; None for all of it.
+        fleet_node: The node that measures, as a fleet or a scheduler names it; None without one.
     """
 
     suite: Suite
@@ -52,6 +62,8 @@ class RunRequest:
     out: Path
     resume: Path | None = None
     estimate_cpu: bool = False
+    shard: Shard | None = None
+    fleet_node: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,10 +107,8 @@ def run_suite(context: Context, request: RunRequest, observer: Observer) -> RunO
 
 
 def _run(context: Context, request: RunRequest, observer: Observer) -> RunOutcome:
-    plan = make_plan(request.suite, context.catalogue, context.view, seed=request.seed)
-    if not plan.loads:
-        reasons = "; ".join(f"{item.cell}: {item.reason}" for item in plan.left_out)
-        raise ConfigurationError(f"suite {request.suite.name!r} has no cell that runs here ({reasons})")
+    plan = make_plan(request.suite, context.catalogue, context.view, seed=request.seed, shard=request.shard)
+    _need_loads(plan, request)
     need_models(context.house, plan)
     instruments = _instruments(context, request.suite, observer)
     if request.estimate_cpu:
@@ -125,6 +135,13 @@ def _run(context: Context, request: RunRequest, observer: Observer) -> RunOutcom
             environment=environment_of(folder.manifest()),
         )
         return RunOutcome(folder=folder.path, plan=plan, trials=execute(bench, plan))
+
+
+def _need_loads(plan: Plan, request: RunRequest) -> None:
+    if not plan.loads:
+        reasons = "; ".join(f"{item.cell}: {item.reason}" for item in plan.left_out)
+        which = f"shard {request.shard.label} of suite" if request.shard else "suite"
+        raise ConfigurationError(f"{which} {request.suite.name!r} has no cell that runs here ({reasons})")
 
 
 def durations_of(context: Context) -> Durations:
@@ -190,6 +207,9 @@ def _manifest(
         suite=request.suite.as_mapping(),
         suite_sha256=request.suite.sha256,
         seed=request.seed,
+        plan_sha256=plan_sha256(request.suite, seed=request.seed, device=context.house.device),
+        shard=_shard(request),
+        fleet_node=request.fleet_node,
         order=tuple(load.load_id for load in plan.loads),
         left_out=tuple(LeftOutEntry(cell=item.cell, reason=item.reason) for item in plan.left_out),
         host=host_facts()
@@ -203,6 +223,17 @@ def _manifest(
         thresholds={
             rule.value: ThresholdEntry(**asdict(limits)) for rule, limits in instruments.limits.items()
         },
+    )
+
+
+def _shard(request: RunRequest) -> ShardEntry | None:
+    if request.shard is None:
+        return None
+    blocks = blocks_in(request.suite, request.shard, seed=request.seed)
+    return ShardEntry(
+        index=request.shard.index,
+        count=request.shard.count,
+        blocks=tuple(block.block_id for block in blocks),
     )
 
 
@@ -251,14 +282,19 @@ def resumed_request(folder: Path, *, estimate_cpu: bool = False) -> RunRequest:
         estimate_cpu: As in `RunRequest`.
 
     Raises:
+        ConfigurationError: It is a merged run.
         DamagedResultsError: Its manifest cannot be read.
     """
     with RunFolder.open(folder, folder.parent) as stored:
         manifest = stored.manifest()
+    if manifest.shards:
+        raise ConfigurationError(f"{folder} is merged from shards; resume the shard, then merge again")
+    entry = manifest.shard
     return RunRequest(
         suite=parse_suite(manifest.suite, origin=str(folder / "manifest.json")),
         seed=manifest.seed,
         out=folder.parent,
         resume=folder,
         estimate_cpu=estimate_cpu,
+        shard=Shard(index=entry.index, count=entry.count) if entry else None,
     )

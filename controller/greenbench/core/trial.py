@@ -108,6 +108,7 @@ class Baseline:
         power_w: Mean power, watts.
         standard_error_w: Standard error of the mean, from 1 s block means; None below two blocks.
         settled: Whether the two halves agreed before the cap.
+        host_id: The host; None in runs that were kept before it was recorded.
     """
 
     kind: str
@@ -118,3 +119,4 @@ class Baseline:
     power_w: float
     standard_error_w: float | None
     settled: bool
+    host_id: str | None = None

@@ -102,8 +102,12 @@ def _title(cell: CellSummary) -> str:
 
 def _groups(cells: Iterable[CellSummary]) -> tuple[Group, ...]:
     titled: dict[str, list[CellSummary]] = {}
+    cells = tuple(cells)
+    several = len({cell.hosts for cell in cells}) > 1
     for cell in cells:
-        titled.setdefault(_title(cell), []).append(cell)
+        # Hosts are blocks: what another host measured stands in a group of its own and is never ranked.
+        where = f", host {' and '.join(cell.hosts)}" if several else ""
+        titled.setdefault(_title(cell) + where, []).append(cell)
     return tuple(_group(title, own) for title, own in sorted(titled.items()))
 
 

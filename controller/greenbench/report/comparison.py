@@ -1,6 +1,6 @@
 """Two runs, or two selections of a run, cell by cell; what cannot be compared is refused with its reason."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
@@ -169,12 +169,16 @@ def _by_cell(side: Side, open_keys: set[str]) -> dict[str, list[Trial]]:
 
 def _unlike(a: Side, b: Side) -> tuple[str, ...]:
     """Return what differs between two runs as a whole."""
-    gpus = [side.manifest.gpu.name if side.manifest.gpu else "no GPU" for side in (a, b)]
-    hosts = [side.manifest.host.get("cpu_model") for side in (a, b)]
+    gpus = [_several(own.gpu.name if own.gpu else "no GPU" for own in s.manifest.measured_on) for s in (a, b)]
+    hosts = [_several(own.host.get("cpu_model") for own in side.manifest.measured_on) for side in (a, b)]
     found = [f"other GPUs: {gpus[0]} and {gpus[1]}"] if gpus[0] != gpus[1] else []
     if "cpu" in {a.manifest.device, b.manifest.device} and hosts[0] != hosts[1]:
         found.append(f"other processors: {hosts[0]} and {hosts[1]}")
     return tuple(found)
+
+
+def _several(values: Iterable[object]) -> str:
+    return " and ".join(dict.fromkeys(map(str, values)))
 
 
 CLOCKS = 0.03
@@ -202,7 +206,12 @@ def _compared(
 def _refusals(a: list[Trial], b: list[Trial], *, same_run: bool) -> tuple[str, ...]:
     found = [
         f"other {name}: {before} and {after}"
-        for name, column in (("energy scopes", "energy_scope"), ("precisions", "precision"))
+        # Rounds of two hosts are no pairs, and two boards of one model differ.
+        for name, column in (
+            ("energy scopes", "energy_scope"),
+            ("precisions", "precision"),
+            ("hosts", "host_id"),
+        )
         if (before := _one(a, column)) != (after := _one(b, column))
     ]
     clocks = [_mean(side, "sm_clock_mean_hz") for side in (a, b)]

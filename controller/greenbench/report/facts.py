@@ -20,7 +20,12 @@ _SHOWN = (
 
 
 def machine_of(manifest: Manifest) -> str:
-    """Return the machine in one sentence."""
+    """Return the machine in one sentence; of a merged run every machine, with the shards it measured."""
+    if manifest.shards:
+        return "; ".join(
+            f"{machine_of(own)} (host {own.host['host_id']}, shard {own.shard.label if own.shard else '-'})"
+            for own in manifest.shards
+        )
     host = manifest.host
     parts = [manifest.gpu.name, f"driver {manifest.gpu.driver}"] if manifest.gpu else []
     parts += [str(host["cpu_model"])] if host.get("cpu_model") else []
@@ -36,6 +41,9 @@ def facts_of(document: Document) -> list[tuple[str, str]]:
     host, gpu = manifest.host, manifest.gpu
     facts = [
         ("Device", manifest.device),
+        ("Hosts", machine_of(manifest) if manifest.shards else ""),
+        ("Shard", f"{manifest.shard.label}: {', '.join(manifest.shard.blocks)}" if manifest.shard else ""),
+        ("Missing", "; ".join(manifest.shards_missing)),
         (
             "GPU",
             f"{gpu.name} ({gpu.architecture or 'architecture unknown'}, {gpu.uuid})" if gpu else "none used",

@@ -18,12 +18,13 @@ def commands_of(manifest: Manifest) -> str:
     adopted = "".join(
         f" --env {name}={entry.adopted}" for name, entry in manifest.runtimes.items() if entry.adopted
     )
+    shard = f" --shard {manifest.shard.label}" if manifest.shard else ""
     return "\n".join([
         f"cat > {file} <<'SUITE'",
         *toml_lines(manifest.suite),
         "SUITE",
         f"greenbench up --suite {file} {options}{adopted}",
-        f"greenbench run {file} --seed {manifest.seed} {options}{adopted}",
+        f"greenbench run {file} --seed {manifest.seed}{shard} {options}{adopted}",
     ])  # fmt: skip
 
 

@@ -48,9 +48,13 @@ class Trace:
 def traces_of(views: RunViews) -> tuple[Trace, ...]:
     """Return the run's traces: power readings where there are any, else energy counters' differences.
 
+    A merged run has none: its clocks have nothing in common; each shard's own report draws them.
+
     Raises:
         DamagedResultsError: The readings cannot be read to their end.
     """
+    if views.merged:
+        return ()
     units = views.streams()
     power = [stream for stream, unit in units.items() if unit == "W"]
     counters = [stream for stream, unit in units.items() if unit == "J" and (":" in stream or not power)]

@@ -55,6 +55,7 @@ class CellSummary:
         verdicts: How many trials got which verdict.
         verdict: Of the cell.
         absent: Why values are absent, without repeats.
+        hosts: host_id of every host that measured it.
     """
 
     cell_id: str
@@ -79,6 +80,7 @@ class CellSummary:
     verdicts: Mapping[Verdict, int]
     verdict: Verdict
     absent: tuple[Absent, ...]
+    hosts: tuple[str, ...] = ()
 
     @property
     def usable(self) -> bool:
@@ -136,6 +138,7 @@ def _summary(trials: Sequence[Trial]) -> CellSummary:
         verdicts=dict(counts),
         verdict=_verdict(counts),
         absent=tuple(dict.fromkeys(item for trial in trials for item in trial.absent)),
+        hosts=tuple(sorted({trial.host_id for trial in trials})),
     )
 
 

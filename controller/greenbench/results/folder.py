@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -164,8 +165,9 @@ class RunFolder(StoredRun):
             path = READINGS_KIND.part(self.path, f"host.{number:03d}")
             write_readings(path, series, load_id=None, attempt=number)
             self.log("host_recorded", number=number)
+        host_id = self.manifest().host.get("host_id")
         for baseline in baselines:
-            self.log("baseline", baseline=row_of(baseline))
+            self.log("baseline", baseline=row_of(replace(baseline, host_id=host_id)))
 
     def add_parity(self, cell: Mapping[str, Any]) -> None:
         """Keep one row of parity.json. Durable on return."""

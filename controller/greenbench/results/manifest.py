@@ -48,6 +48,25 @@ class RoundsEntry(_Part):
     capped: bool = False
 
 
+class ShardEntry(_Part):
+    """Which part of a plan a run measured.
+
+    Attributes:
+        index: From 1.
+        count: How many parts the plan was cut into.
+        blocks: Model and batch size of its blocks, such as ``resnet50.b64``.
+    """
+
+    index: int
+    count: int
+    blocks: tuple[str, ...]
+
+    @property
+    def label(self) -> str:
+        """As on the command line: ``2/3``."""
+        return f"{self.index}/{self.count}"
+
+
 class GpuEntry(_Part):
     """The GPU that was measured."""
 
@@ -98,6 +117,8 @@ class Manifest(_Part):
         suite: As resolved, every default written out.
         suite_sha256: Of the suite's canonical JSON.
         seed: Of the order.
+        plan_sha256: Of suite, seed and device: equal where two hosts measured parts of one plan.
+        shard: Which part of the plan this is; None for all of it.
         order: load_id of every load, in order.
         rounds: Fixed after the pilot of ``--target-u``; None before, or where the suite says how many.
         left_out: Cells asked for and not measured.
@@ -110,6 +131,9 @@ class Manifest(_Part):
         numeric_flags: cell_id -> flag -> value as the runtime reads it back.
         thresholds: Rule -> limits in force.
         fleet_node: The node of a fleet; None where there is none.
+        shards: Of a merged run, each shard's own manifest; `host`, `gpu` and the like above them hold only
+            what all shards share.
+        shards_missing: Of a merged run, one sentence per shard that is missing or unfinished.
     """
 
     schema_version: int = SCHEMA_VERSION
@@ -120,6 +144,8 @@ class Manifest(_Part):
     suite: dict[str, Any]
     suite_sha256: str
     seed: int
+    plan_sha256: str | None = None
+    shard: ShardEntry | None = None
     order: tuple[str, ...]
     rounds: RoundsEntry | None = None
     left_out: tuple[LeftOutEntry, ...] = ()
@@ -132,6 +158,13 @@ class Manifest(_Part):
     numeric_flags: dict[str, dict[str, str]] = {}
     thresholds: dict[str, ThresholdEntry] = {}
     fleet_node: str | None = None
+    shards: tuple["Manifest", ...] = ()
+    shards_missing: tuple[str, ...] = ()
+
+    @property
+    def measured_on(self) -> tuple["Manifest", ...]:
+        """The manifests that name a host: a merged run's shards, else this one."""
+        return self.shards or (self,)
 
     def write(self, path: Path) -> None:
         """Write the manifest, whole or not at all.

@@ -19,6 +19,8 @@ from greenbench.results.schema import ITERATIONS, READINGS
 COMPRESSION = "zstd"
 _ROWS_AT_ONCE = 1 << 17
 _MERGED = b"greenbench.parts"
+ATTRIBUTION = ("run_id", "host_id")
+"""Columns that readings and iterations have in a merged run, and in the views of any run."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +54,21 @@ class Kind:
     def part(self, folder: Path, label: str) -> Path:
         """Return the part file of one load's attempt, or of a stretch between loads."""
         return folder / "parts" / f"{label}.{self.name}.parquet"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """A run whose records are joined with those of others.
+
+    Attributes:
+        folder: The run's folder.
+        run_id: The run, which tells clocks apart: a host's clock starts anew with each boot.
+        host_id: The host.
+    """
+
+    folder: Path
+    run_id: str
+    host_id: str
 
 
 READINGS_KIND = Kind(name="readings", schema=READINGS)
@@ -141,6 +158,21 @@ def consolidate(folder: Path, kind: Kind) -> None:
         with replacing(target) as file:
             _write_all(file, kind.schema.with_metadata({_MERGED: json.dumps(names)}), sources)
     _remove_parts(folder, kind)
+
+
+def join_runs(target: Path, kind: Kind, sources: Iterable[Source]) -> None:
+    """Write the records of several runs into one file, each row with its ``run_id`` and ``host_id``.
+
+    Raises:
+        GreenbenchError: The disk is full or refuses.
+        DamagedResultsError: A file of a run cannot be read.
+    """
+    schema = pa.schema([*kind.schema, *(pa.field(name, pa.string()) for name in ATTRIBUTION)])
+    with replacing(target) as file, pq.ParquetWriter(file, schema, compression=COMPRESSION) as writer:
+        for source in sources:
+            for batch in records(source.folder, kind):
+                whose = [pa.repeat(pa.scalar(name), len(batch)) for name in (source.run_id, source.host_id)]
+                writer.write_batch(pa.RecordBatch.from_arrays([*batch.columns, *whose], schema=schema))
 
 
 def records(folder: Path, kind: Kind) -> Iterator[pa.RecordBatch]:

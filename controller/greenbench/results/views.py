@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from greenbench.core.errors import ConfigurationError, DamagedResultsError
 from greenbench.core.trial import Baseline, Trial
-from greenbench.results.parts import ITERATIONS_KIND, READINGS_KIND, Kind
+from greenbench.results.parts import ATTRIBUTION, ITERATIONS_KIND, READINGS_KIND, Kind
 from greenbench.results.rows import row_of
 from greenbench.results.schema import BASELINES, TRIALS
 from greenbench.results.stored import StoredRun
@@ -21,11 +21,11 @@ MEMORY_LIMIT = "512MB"
 VIEWS: Mapping[str, str] = {
     "trials": "one row per window, failed ones and every attempt too; columns of trials.parquet",
     "baselines": "B0 and B1 power per domain; columns of baselines.parquet",
-    "readings": "raw readings: load_id, attempt, stream, t_before_ns, t_after_ns, value, unit",
-    "iterations": "the end of every iteration: load_id, attempt, end_ns",
+    "readings": "load_id, attempt, stream, t_before_ns, t_after_ns, value, unit, run_id, host_id",
+    "iterations": "the end of every iteration: load_id, attempt, end_ns, run_id, host_id",
     "doubts": "one row per trial and broken rule: trial_id, cell_id, rule, value, limit, verdict",
     "absent": "one row per trial and absent value: trial_id, cell_id, domain, reason",
-    "power": "readings in watts: load_id, attempt, stream, t_s (from the run's first reading), power_w",
+    "power": "in watts: load_id, attempt, stream, t_s (from the run's first reading), power_w, host_id",
 }
 """Name of each view -> what its rows are."""
 
@@ -34,8 +34,10 @@ _DERIVED: Mapping[str, tuple[str, str]] = {
     "absent": ("trials", "SELECT trial_id, cell_id, unnest(absent, recursive := true) FROM trials"),
     "power": (
         "readings",
-        """SELECT load_id, attempt, stream, value AS power_w,
-        (t_after_ns - (SELECT min(t_before_ns) FROM readings)) / 1e9 AS t_s FROM readings WHERE unit = 'W'""",
+        # Each shard of a merged run has a clock of its own.
+        """WITH first AS (SELECT run_id, min(t_before_ns) AS begin_ns FROM readings GROUP BY run_id)
+        SELECT load_id, attempt, stream, value AS power_w, (t_after_ns - begin_ns) / 1e9 AS t_s, host_id
+        FROM readings JOIN first USING (run_id) WHERE unit = 'W'""",
     ),
 }
 _ENVELOPE = """
@@ -89,6 +91,7 @@ class RunViews:
 
     Attributes:
         damaged: One sentence per file that could not be read; its views are then missing.
+        merged: Whether the run is joined from shards, each with a clock of its own.
     """
 
     def __init__(self, run: StoredRun) -> None:
@@ -98,8 +101,9 @@ class RunViews:
             run: Its folder; trials and baselines come from its log where their files are missing or damaged.
         """
         self.damaged: list[str] = []
+        self.merged = bool(run.manifest().shards)
         self._connection = duckdb.connect(config={"memory_limit": MEMORY_LIMIT})
-        self._open_files(run.path)
+        self._open_files(run)
         self._open_records(run)
         for name, (source, query) in _DERIVED.items():
             if source in self.names:
@@ -181,13 +185,15 @@ class RunViews:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _open_files(self, folder: Path) -> None:
+    def _open_files(self, run: StoredRun) -> None:
+        folder = run.path
         for kind in (READINGS_KIND, ITERATIONS_KIND):
             files = [str(path) for path in _files(folder, kind)]
             if not files:
                 continue
             try:
-                self._connection.read_parquet(files).create_view(kind.name)
+                found = self._connection.read_parquet(files)
+                found.project(_attributed(found.columns, run)).create_view(kind.name)
             except duckdb.Error as err:
                 self.damaged.append(f"{folder / kind.name}.parquet cannot be read: {_line(err)}")
 
@@ -203,6 +209,16 @@ class RunViews:
     def _register(self, name: str, schema: pa.Schema, records: Iterable[Trial | Baseline]) -> None:
         table = pa.Table.from_pylist([row_of(record) for record in records], schema=schema)
         self._connection.register(name, table)
+
+
+def _attributed(columns: Iterable[str], run: StoredRun) -> str:
+    """Return what to select so that every record names its run and host; a merged run's records do."""
+    if set(ATTRIBUTION) <= set(columns):
+        return "*"
+    manifest = run.manifest()
+    names = (manifest.run_id, str(manifest.host.get("host_id", "")))
+    quoted = ["'" + name.replace("'", "''") + "'" for name in names]
+    return ", ".join(["*", *(f"{value} AS {name}" for value, name in zip(quoted, ATTRIBUTION, strict=True))])
 
 
 def _files(folder: Path, kind: Kind) -> Iterator[Path]:

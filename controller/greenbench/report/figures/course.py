@@ -32,10 +32,14 @@ def power_figure(document: Document) -> Figure:
         ),
         columns=("what", "begin, s", "end, s", "verdict"),
         rows=tuple((mark["what"], mark["begin"], mark["end"], mark["verdict"]) for mark in _marks(document)),
-        absent=""
-        if shown
-        else "No reading is in watts or joules: this host has no energy meter that answered.",
+        absent="" if shown else _no_power(document),
     )
+
+
+def _no_power(document: Document) -> str:
+    if document.manifest.shards:
+        return "Each host has a clock of its own: the report of each shard draws its power over time."
+    return "No reading is in watts or joules: this host has no energy meter that answered."
 
 
 def _power_caption(document: Document) -> str:
@@ -59,6 +63,8 @@ def origin_ns(document: Document) -> int:
 
 
 def _marks(document: Document) -> list[dict[str, Any]]:
+    if document.manifest.shards:
+        return []
     zero = origin_ns(document)
     marks = [
         {"what": f"window, {label_of(trial)}, {trial.trial_id}", "phase": "window",

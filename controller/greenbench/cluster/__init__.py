@@ -1,0 +1,1 @@
+"""Several hosts, one plan: who measures which block, and what becomes of a block whose host is lost."""

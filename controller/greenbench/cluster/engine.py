@@ -1,0 +1,273 @@
+"""One plan over several hosts: blocks are handed out, their trials heard as they end, and joined."""
+
+import io
+import json
+import tarfile
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+from greenbench import __version__
+from greenbench.bench.planning import blocks_in
+from greenbench.cluster.agent import Heard
+from greenbench.cluster.card import HostCard, clock_note, refusals
+from greenbench.cluster.dispatch import Dispatch, Task
+from greenbench.core.errors import ConfigurationError, FleetError
+from greenbench.core.progress import Observer
+from greenbench.core.shard import Shard, blocks_of
+from greenbench.core.suite import Suite
+from greenbench.report.reproduce import toml_lines
+from greenbench.results.events import EventLog
+from greenbench.results.merge import merge_shards
+from greenbench.results.rows import trial_of
+
+POLL_S = 1.0
+REJOIN_S = 60.0
+"""How long blocks wait for a host of their kind to come back."""
+_ENDED = {0, 1}
+"""A shard with invalid trials ends with 1 and is kept."""
+
+
+class HostLostError(FleetError):
+    """A host that no longer answers; its block is measured elsewhere, whole."""
+
+
+class Host(Protocol):
+    """A host that measures one shard at a time; every call may raise `HostLostError`."""
+
+    name: str
+    label: str | None
+
+    def card(self, suite: str, launcher: str, device: str) -> HostCard:
+        """Return what the host says of itself."""
+
+    def start(self, suite: str, options: tuple[str, ...]) -> None:
+        """Start measuring."""
+
+    def hear(self) -> Heard:
+        """Return what is new."""
+
+    def collect(self) -> bytes:
+        """Return the finished run's folder as a tar archive."""
+
+
+class Hosts(Protocol):
+    """The hosts there are; they come and go."""
+
+    def arrived(self) -> Iterable[Host]:
+        """Return hosts that are there and were not, or are again."""
+
+    def abandon(self, host: Host) -> None:
+        """End what a host does for us, where it can still be reached."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FleetRequest:
+    """What is asked of several hosts.
+
+    Attributes:
+        suite: As resolved.
+        seed: Of the order and of the windows' phases.
+        out: Parent of the merged run's folder.
+        run_id: Its name.
+        launcher: As for one host.
+        device: As for one host.
+        gpu_model: Only hosts whose kind holds these words; None for all.
+        replicate: Whether every kind of host measures every block.
+    """
+
+    suite: Suite
+    seed: int
+    out: Path
+    run_id: str
+    launcher: str = "auto"
+    device: str = "auto"
+    gpu_model: str | None = None
+    replicate: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FleetOutcome:
+    """What came of it.
+
+    Attributes:
+        folders: Merged runs: one, or one per kind of host.
+        notes: In what hosts differ.
+        missing: One sentence per block that nobody measured.
+    """
+
+    folders: tuple[Path, ...]
+    notes: tuple[str, ...]
+    missing: tuple[str, ...]
+
+
+@dataclass(slots=True, kw_only=True)
+class Fleet:
+    """A run over several hosts, going on."""
+
+    hosts: Hosts
+    request: FleetRequest
+    observer: Observer
+    log: EventLog
+    sleep: Callable[[float], None] = time.sleep
+    clock: Callable[[], float] = time.monotonic
+    there: dict[str, tuple[Host, str]] = field(default_factory=dict)
+    like: HostCard | None = None
+    turned_away: list[str] = field(default_factory=list)
+
+    def measure(self) -> FleetOutcome:
+        """Measure every block and join what was measured.
+
+        Raises:
+            ConfigurationError: No host may measure, with what each says.
+        """
+        self._admit()
+        if not self.there:
+            told = "; ".join(self.turned_away) or "no node has the resource greenbench_host"
+            raise ConfigurationError(f"no host can measure this: {told}")
+        blocks = blocks_of(self.request.suite)
+        kinds = dict.fromkeys(kind for _, kind in self.there.values())
+        dispatch = Dispatch(range(1, len(blocks) + 1), kinds if self.request.replicate else ())
+        seen_s = self.clock()
+        while not dispatch.done:
+            self._turn(dispatch)
+            seen_s = self.clock() if dispatch.running else seen_s
+            if self.clock() - seen_s > REJOIN_S:
+                dispatch.give_up((kind for _, kind in self.there.values()), "no host of its kind is left")
+            if not dispatch.done:
+                self.sleep(POLL_S)
+                self._admit()
+        return self._joined(dispatch, len(blocks))
+
+    def _turn(self, dispatch: Dispatch) -> None:
+        for name, (host, kind) in list(self.there.items()):
+            try:
+                if name in dispatch.running:
+                    self._hear(dispatch, host)
+                elif task := dispatch.next_for(name, kind):
+                    self._start(host, task, len(blocks_of(self.request.suite)))
+            except HostLostError as err:
+                self._lose(dispatch, host, str(err))
+
+    def _admit(self) -> None:
+        for host in self.hosts.arrived():
+            try:
+                asked_s = time.time()
+                card = host.card(self._suite_text, self.request.launcher, self.request.device)
+                note = clock_note(card, asked_s=asked_s, answered_s=time.time())
+            except HostLostError as err:
+                self.observer.note(f"{host.name}: {err}")
+                self.hosts.abandon(host)
+                continue
+            self._judge(host, card, note)
+
+    def _judge(self, host: Host, card: HostCard, note: str) -> None:
+        kind = card.kind(host.label)
+        reasons = list(refusals(card, version=__version__, like=self.like))
+        wanted = self.request.gpu_model
+        if not reasons and wanted and wanted.casefold() not in kind.casefold():
+            reasons = [f"it is of kind {kind}, and --gpu-model asks for {wanted}"]
+        if reasons:
+            self.turned_away.append(f"{host.name}: {'; '.join(reasons)}")
+            self.observer.note(self.turned_away[-1])
+            self.log.append("host_refused", node=host.name, reasons=reasons)
+            return
+        self.like = self.like or card
+        self.there[host.name] = (host, kind)
+        self.observer.note(f"{host.name} measures: {kind}" + (f"; {note}" if note else ""))
+        self.log.append("host_admitted", node=host.name, kind=kind, card=card, note=note)
+
+    @property
+    def _suite_text(self) -> str:
+        return "\n".join(toml_lines(self.request.suite.as_mapping())) + "\n"
+
+    def _start(self, host: Host, task: Task, count: int) -> None:
+        asked = self.request
+        options = ("--seed", str(asked.seed), "--shard", f"{task.index}/{count}", "--fleet-node", host.name)
+        host.start(self._suite_text, (*options, "--launcher", asked.launcher, "--device", asked.device))
+        self.observer.note(f"{host.name}: begins shard {task.index}/{count} (attempt {task.attempt})")
+        self.log.append("block_started", node=host.name, shard=task.index, attempt=task.attempt)
+
+    def _hear(self, dispatch: Dispatch, host: Host) -> None:
+        heard = host.hear()
+        task = dispatch.running[host.name]
+        for event in map(json.loads, heard.lines):
+            if event["event"] == "trial":
+                # On this host's disk as soon as it is heard; its readings follow with the block.
+                self.log.append(
+                    "trial", node=host.name, shard=task.index, attempt=task.attempt, trial=event["trial"]
+                )
+                self.observer.trial_ended(trial_of(event["trial"]))
+        if heard.status is None:
+            return
+        if heard.status not in _ENDED:
+            self._fail(dispatch, host, f"the controller ended with {heard.status}: {heard.said[-400:]}")
+            return
+        _unpack(host.collect(), self._folder_of(task))
+        dispatch.finish(host.name)
+        self.log.append("block_finished", node=host.name, shard=task.index, attempt=task.attempt)
+
+    def _lose(self, dispatch: Dispatch, host: Host, reason: str) -> None:
+        self._fail(dispatch, host, f"the host was lost: {reason}")
+        self.there.pop(host.name, None)
+        self.hosts.abandon(host)
+
+    def _fail(self, dispatch: Dispatch, host: Host, reason: str) -> None:
+        task = dispatch.fail(host.name, reason)
+        shard = task.index if task else None
+        self.observer.note(f"{host.name}: {reason}" + (f"; shard {shard} is begun anew" if shard else ""))
+        self.log.append("block_failed", node=host.name, shard=shard, reason=reason)
+
+    def _folder_of(self, task: Task) -> Path:
+        kind = _slug(task.kind or "") if self.request.replicate else "all"
+        return self.request.out / f"{self.request.run_id}.shards" / kind / f"{task.index:04d}"
+
+    def _joined(self, dispatch: Dispatch, count: int) -> FleetOutcome:
+        folders: list[Path] = []
+        notes: list[str] = []
+        missing = tuple(
+            f"shard {task.index}/{count}{f' on {task.kind}' if task.kind else ''}: {task.reason}"
+            for task in sorted(dispatch.given_up, key=lambda task: (str(task.kind), task.index))
+        )
+        groups: dict[str, list[Task]] = {}
+        for task in dispatch.finished:
+            groups.setdefault(str(task.kind) if self.request.replicate else "", []).append(task)
+        for kind, tasks in groups.items():
+            out = self.request.out / (self.request.run_id + (f"-{_slug(kind)}" if kind else ""))
+            found = merge_shards(list(map(self._folder_of, tasks)), out, allow_incomplete=bool(missing))
+            folders.append(found.folder)
+            notes += found.notes
+        return FleetOutcome(folders=tuple(folders), notes=tuple(notes), missing=missing)
+
+
+def _unpack(archive: bytes, folder: Path) -> None:
+    # A folder of an earlier attempt cannot be here: only a block that was measured whole is unpacked.
+    folder.mkdir(parents=True)
+    with tarfile.open(fileobj=io.BytesIO(archive)) as held:
+        held.extractall(folder, filter="data")
+
+
+def _slug(text: str) -> str:
+    return "-".join("".join(letter if letter.isalnum() else " " for letter in text).split()).lower()
+
+
+def measure_fleet(hosts: Hosts, request: FleetRequest, observer: Observer, **changes: Any) -> FleetOutcome:
+    """Measure a suite over hosts that come and go.
+
+    Args:
+        hosts: Where they come from.
+        request: What to measure.
+        observer: Hears of all hosts.
+        **changes: Other clocks, in tests.
+
+    Raises:
+        ConfigurationError: No host may measure, or the suite cannot be cut into blocks.
+        GreenbenchError: The disk here is full or refuses.
+    """
+    count = len(blocks_of(request.suite))
+    blocks_in(request.suite, Shard(index=1, count=count), seed=request.seed)
+    request.out.mkdir(parents=True, exist_ok=True)
+    with EventLog(request.out / f"{request.run_id}.fleet.jsonl") as log:
+        return Fleet(hosts=hosts, request=request, observer=observer, log=log, **changes).measure()

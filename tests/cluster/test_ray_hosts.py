@@ -1,0 +1,169 @@
+"""A Ray cluster of several nodes on this machine, each with a state folder of its own."""
+
+import sys
+import threading
+import time
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from ray.cluster_utils import Cluster
+
+from greenbench.cluster.agent import Programs
+from greenbench.cluster.engine import FleetRequest, measure_fleet
+from greenbench.cluster.ray_hosts import LABELS, RESOURCE, ray_hosts
+from greenbench.core.errors import ConfigurationError
+from greenbench.core.progress import Silence
+from greenbench.core.suite import parse_suite
+from greenbench.results.events import read_events
+from greenbench.results.stored import StoredRun
+
+# Ray leaves sockets and files to the end of its processes.
+pytestmark = [pytest.mark.ray, pytest.mark.timeout(300), pytest.mark.filterwarnings("default")]
+
+HOST = str(Path(__file__).with_name("measuring_host.py"))
+PROGRAMS = Programs(card=(sys.executable, HOST, "card"), controller=(sys.executable, HOST))
+
+
+class Nodes:
+    """A cluster whose nodes come and go."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        self.cluster = Cluster(
+            initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False}
+        )
+        self.nodes = {}
+
+    def add(self, name, model="A", **said):
+        state = self.folder / name
+        state.mkdir(exist_ok=True)
+        for what, value in said.items():
+            (state / what).write_text(str(value))
+        self.nodes[name] = self.cluster.add_node(
+            num_cpus=1,
+            resources={RESOURCE: 1},
+            labels={LABELS[0]: model},
+            env_vars={"GREENBENCH_STATE": str(state)},
+        )
+
+    def kill(self, name):
+        self.cluster.remove_node(self.nodes.pop(name), allow_graceful=False)
+
+
+@pytest.fixture
+def nodes(tmp_path):
+    made = Nodes(tmp_path)
+    yield made
+    made.cluster.shutdown()
+
+
+def suite(window_s=0.3):
+    matrix = {"runtime": ["pytorch", "jax"], "model": ["resnet50", "bert_base"], "batch_size": [1, 2]}
+    protocol = {"rounds": 2, "window_s": window_s}
+    return parse_suite({"name": "t", "matrix": matrix, "protocol": protocol}, "test")
+
+
+def measured(nodes, tmp_path, *, meanwhile=None, run_id="all", window_s=0.3, **changes):
+    request = FleetRequest(suite=suite(window_s), seed=3, out=tmp_path / "results", run_id=run_id, **changes)
+    helper = threading.Thread(target=meanwhile) if meanwhile else None
+    with ray_hosts(nodes.cluster.address, PROGRAMS) as hosts:
+        if helper:
+            helper.start()
+        outcome = measure_fleet(hosts, request, Silence())
+    if helper:
+        helper.join()
+    return outcome
+
+
+def log_of(tmp_path, run_id="all"):
+    return list(read_events(tmp_path / "results" / f"{run_id}.fleet.jsonl"))
+
+
+def begun_on(tmp_path, node, seconds=60):
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if (tmp_path / "results" / "all.fleet.jsonl").exists():
+            events = log_of(tmp_path)
+            names = {
+                e["node"] for e in events if e["event"] == "host_admitted" and e["card"]["host_id"] == node
+            }
+            if any(e["event"] == "trial" and e["node"] in names for e in events):
+                return
+        time.sleep(0.05)
+    pytest.fail(f"no trial of {node} in {seconds} s")
+
+
+def complete(folder):
+    run = StoredRun(folder)
+    trials = run.trials()
+    assert len(trials) == 4 * 2 * 2
+    assert set(Counter(trial.trial_id for trial in trials).values()) == {1}
+    by_block = {}
+    for trial in trials:
+        by_block.setdefault((trial.model, trial.batch_size), set()).add(trial.host_id)
+    assert all(len(hosts) == 1 for hosts in by_block.values())
+    assert all(own.fleet_node for own in run.manifest().shards)
+    return run
+
+
+def test_the_same_plan_on_one_two_and_four_nodes_is_the_same_run(nodes, tmp_path):
+    found = {}
+    for count in (1, 2, 4):
+        while len(nodes.nodes) < count:
+            nodes.add(f"n{len(nodes.nodes)}")
+        outcome = measured(nodes, tmp_path, run_id=f"on{count}")
+        assert not outcome.missing
+        (folder,) = outcome.folders
+        run = complete(folder)
+        found[count] = sorted(trial.trial_id for trial in run.trials())
+        assert len({trial.host_id for trial in run.trials()}) == count
+    assert found[1] == found[2] == found[4]
+
+
+def test_a_killed_nodes_block_is_measured_whole_by_another_and_a_new_node_joins(nodes, tmp_path):
+    for name in ("n0", "n1", "n2"):
+        nodes.add(name)
+
+    def kill():
+        begun_on(tmp_path, "n0")
+        nodes.kill("n0")
+        nodes.add("n3")
+
+    outcome = measured(nodes, tmp_path, meanwhile=kill, window_s=1.5)
+    assert not outcome.missing
+    run = complete(outcome.folders[0])
+    events = log_of(tmp_path)
+    assert any(event["event"] == "block_failed" and event["shard"] for event in events)
+    # What n0 had measured of its block was heard and is not in the result.
+    heard = [event["trial"]["host_id"] for event in events if event["event"] == "trial"]
+    assert "n0" in heard
+    assert "n0" not in {trial.host_id for trial in run.trials()}
+    assert any(e["event"] == "host_admitted" and e["card"]["host_id"] == "n3" for e in events)
+
+
+def test_kinds_of_hosts_measure_every_block_each_and_other_drivers_are_kinds(nodes, tmp_path):
+    nodes.add("n0", model="A")
+    nodes.add("n1", model="B")
+    outcome = measured(nodes, tmp_path, replicate=True)
+    assert [folder.name for folder in sorted(outcome.folders)] == ["all-a", "all-b"]
+    assert {trial.host_id for trial in complete(sorted(outcome.folders)[0]).trials()} == {"n0"}
+    assert {trial.host_id for trial in complete(sorted(outcome.folders)[1]).trials()} == {"n1"}
+
+
+def test_who_may_not_measure_is_named(nodes, tmp_path):
+    nodes.add("n0", version="9.9")
+    with pytest.raises(ConfigurationError, match=r"it has greenbench 9\.9"):
+        measured(nodes, tmp_path)
+    nodes.add("n1")
+    with pytest.raises(ConfigurationError, match="--gpu-model asks for H100"):
+        measured(nodes, tmp_path, run_id="b", gpu_model="H100")
+    outcome = measured(nodes, tmp_path, run_id="c", gpu_model="a")
+    assert {trial.host_id for trial in complete(outcome.folders[0]).trials()} == {"n1"}
+
+
+def test_no_head_is_one_line():
+    with pytest.raises(ConfigurationError, match="no Ray head answers"), ray_hosts("127.0.0.1:1"):
+        pass
+    with pytest.raises(ConfigurationError, match="is not HOST:PORT"), ray_hosts("nowhere"):
+        pass
