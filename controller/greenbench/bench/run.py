@@ -31,7 +31,14 @@ from greenbench.fleet.lease import StateLease
 from greenbench.results.events import utc_now
 from greenbench.results.folder import RunFolder
 from greenbench.results.host import git_commit, host_facts
-from greenbench.results.manifest import GpuEntry, LeftOutEntry, Manifest, RuntimeEntry, ThresholdEntry
+from greenbench.results.manifest import (
+    GpuEntry,
+    LeftOutEntry,
+    Manifest,
+    RefusalEntry,
+    RuntimeEntry,
+    ThresholdEntry,
+)
 from greenbench.results.runs import new_run_id
 
 
@@ -187,6 +194,7 @@ def _manifest(
         seed=request.seed,
         order=tuple(load.load_id for load in plan.loads),
         left_out=tuple(LeftOutEntry(cell=item.cell, reason=item.reason) for item in plan.left_out),
+        refused_conversions=_refusals(context, request),
         host=host_facts()
         | {"meters": _plain(context.meters.facts), "energy_scope": context.meters.scope}
         | ({"energy_cpu_estimated": ESTIMATE_FACTS} if request.estimate_cpu else {}),
@@ -198,6 +206,14 @@ def _manifest(
         thresholds={
             rule.value: ThresholdEntry(**asdict(limits)) for rule, limits in instruments.limits.items()
         },
+    )
+
+
+def _refusals(context: Context, request: RunRequest) -> tuple[RefusalEntry, ...]:
+    return tuple(
+        RefusalEntry(model=model, source=source, sequence_length=sequence_length, reason=reason)
+        for (model, source, weights_from, sequence_length), reason in context.view.refused.items()
+        if weights_from == request.suite.models.weights_from
     )
 
 

@@ -91,7 +91,8 @@ def label_of(cell: CellSummary | Trial) -> str:
     return f"{cell.runtime} {cell.mode}{source}"
 
 
-def _title(cell: CellSummary) -> str:
+def title_of(cell: CellSummary | Trial) -> str:
+    """Return what cells that are compared have in common: model, batch size, precision and the like."""
     parts = [cell.model, f"batch {cell.batch_size}", cell.precision]
     parts += [f"{cell.sequence_length} tokens"] if cell.sequence_length else []
     parts += [f"{cell.weights} weights"] if cell.weights != "matched" else []
@@ -103,7 +104,7 @@ def _title(cell: CellSummary) -> str:
 def _groups(cells: Iterable[CellSummary]) -> tuple[Group, ...]:
     titled: dict[str, list[CellSummary]] = {}
     for cell in cells:
-        titled.setdefault(_title(cell), []).append(cell)
+        titled.setdefault(title_of(cell), []).append(cell)
     return tuple(_group(title, own) for title, own in sorted(titled.items()))
 
 

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from functools import cache
 from statistics import stdev
 
 POWER = 0.8
@@ -28,6 +29,7 @@ def smallest_ratio_seen(log_differences: Sequence[float], *, signed_rank: bool =
     return math.exp(_standardised(effective) * stdev(log_differences))
 
 
+@cache
 def _standardised(pairs: float) -> float:
     """Return the effect in standard deviations of the differences."""
     from scipy.optimize import brentq  # noqa: PLC0415
