@@ -6,13 +6,21 @@ from greenbench.report.numbers import change, figure
 from greenbench.report.statistics import Outcome
 from greenbench.report.study import STUDY, Decision, Effect, Group, Study
 from greenbench.report.study.comparing import Finding
-from greenbench.report.study.sentences import course_sentences, group_sentence, notes_of, tally_sentence
+from greenbench.report.study.sentences import (
+    course_sentences,
+    group_sentence,
+    notes_of,
+    question_sentence,
+    tally_sentence,
+)
 
-CLAIM_COLUMNS = ("claim", "what the study says", "here", "why")
+CLAIM_HEADER = ("claim", "what the study says", "here", "why")
 FINDING_COLUMNS = (
     "cell", "against", "energy", "energy net of idle", "time", "p, Holm: energy", "p, Holm: time",
     "Cliff's delta: energy", "rounds",
 )  # fmt: skip
+COMPARISON_HEADER = ("question", "setting", *FINDING_COLUMNS)
+COMPARISON_CAPTION = "each cell against the other by the rounds of both, Hodges-Lehmann with its interval"
 _SIGNS = {
     Decision.REPRODUCED: "✓",
     Decision.CONTRADICTED: "✕",
@@ -45,10 +53,36 @@ def study_values(study: Study) -> dict[str, Any]:
             }
             for claim in study.claims
         ],
-        "claim_columns": CLAIM_COLUMNS,
+        "claim_columns": CLAIM_HEADER,
         "course": course_sentences(study),
         "finding_columns": FINDING_COLUMNS,
+        "caption": COMPARISON_CAPTION,
     }
+
+
+def answer_sentences(study: Study) -> tuple[str, ...]:
+    """Return every sentence: questions, their groups with notes, and what holds over the run."""
+    said: list[str] = []
+    for question in study.questions:
+        said.append(question_sentence(question))
+        for group in question.groups:
+            notes = notes_of(group)
+            said.append(group_sentence(group) + (f" Note: {'; '.join(notes)}." if notes else ""))
+    return (*said, *course_sentences(study))
+
+
+def comparison_table(study: Study) -> list[list[str]]:
+    """Return a row per comparison, in the columns of `COMPARISON_HEADER`."""
+    return [
+        [question.name, finding.setting, *finding_row(finding)]
+        for question in study.questions
+        for finding in question.findings
+    ]
+
+
+def claim_table(study: Study) -> list[list[str]]:
+    """Return a row per claim, in the columns of `CLAIM_HEADER`."""
+    return [[claim.name, claim.text, str(claim.decision), claim.reason] for claim in study.claims]
 
 
 def _group(group: Group) -> dict[str, Any]:
