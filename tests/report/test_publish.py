@@ -5,6 +5,7 @@ import json
 import pytest
 
 from greenbench.core.errors import ConfigurationError, DamagedResultsError
+from greenbench.report.outcome import outcome_json
 from greenbench.report.publish import Outputs, follow, publish
 from greenbench.report.tariff import Tariff
 from greenbench.report.telling import tell, write_page
@@ -86,6 +87,43 @@ def test_tables_hold_every_cell(copy, tmp_path):
     assert float(next(row for row in rows if row["marked"])["energy_j_per_sample"]) > 0
     assert "a\\|b\\_c" in (tmp_path / "t.md").read_text()
     assert "a|b\\_c" in (tmp_path / "t.tex").read_text()
+
+
+def test_tables_hold_the_comparisons_and_claims_too(kept, tmp_path):
+    outputs = Outputs(csv=tmp_path / "t.csv", markdown=tmp_path / "t.md", latex=tmp_path / "t.tex")
+    published = publish([kept], outputs, Tariff())
+    assert {file.name for file in published.files} == {
+        "t.csv", "t-comparisons.csv", "t-claims.csv", "t.md", "t.tex",
+    }  # fmt: skip
+    comparisons, claims = (
+        list(csv.DictReader(io.StringIO((tmp_path / f"t-{name}.csv").read_text())))
+        for name in ("comparisons", "claims")
+    )
+    one = next(row for row in comparisons if row["ratio"] and row["quantity"] == "energy")
+    assert float(one["ratio"]) == pytest.approx(1.018, abs=0.001)
+    assert (one["low"], one["outcome"], one["rounds"]) == ("", "open", "2")
+    assert [row["claim"] for row in claims] == [f"C{number}" for number in range(1, 10)]
+    assert {row["decision"] for row in claims} == {"not measured", "inconclusive"}
+    for name in ("t.md", "t.tex"):
+        text = (tmp_path / name).read_text()
+        assert "C9" in text
+        assert "RQ2" in text
+    assert (tmp_path / "t.tex").read_text().count("\\begin{tabular}") == 3
+
+
+def test_the_terminal_answers_the_questions_and_decides_the_claims(kept, capsys):
+    tell([kept], Outputs(), Tariff(), watch=False)
+    said = capsys.readouterr().out
+    assert "RQ1. Do the frameworks differ? Not measured" in said
+    assert "ONNX Runtime CUDA from PyTorch came to 9.4% more energy per sample" in said
+    assert "C9 not measured: PyTorch's ran; TensorFlow's was not tried" in said
+    assert said.rstrip().splitlines()[-1].startswith("files: ")
+
+
+def test_json_holds_the_questions_and_claims(kept):
+    study = outcome_json(kept)["study"]
+    assert [one["name"] for one in study["questions"]] == ["RQ1", "RQ2", "RQ3"]
+    assert json.loads(json.dumps(study)) == study
 
 
 def test_a_folder_that_cannot_be_made_is_one_line(kept, tmp_path):

@@ -36,6 +36,7 @@ from greenbench.results.manifest import (
     GpuEntry,
     LeftOutEntry,
     Manifest,
+    RefusalEntry,
     RuntimeEntry,
     ShardEntry,
     ThresholdEntry,
@@ -212,6 +213,7 @@ def _manifest(
         fleet_node=request.fleet_node,
         order=tuple(load.load_id for load in plan.loads),
         left_out=tuple(LeftOutEntry(cell=item.cell, reason=item.reason) for item in plan.left_out),
+        refused_conversions=_refusals(context, request),
         host=host_facts()
         | {"meters": _plain(context.meters.facts), "energy_scope": context.meters.scope}
         | ({"energy_cpu_estimated": ESTIMATE_FACTS} if request.estimate_cpu else {}),
@@ -234,6 +236,14 @@ def _shard(request: RunRequest) -> ShardEntry | None:
         index=request.shard.index,
         count=request.shard.count,
         blocks=tuple(block.block_id for block in blocks),
+    )
+
+
+def _refusals(context: Context, request: RunRequest) -> tuple[RefusalEntry, ...]:
+    return tuple(
+        RefusalEntry(model=model, source=source, sequence_length=sequence_length, reason=reason)
+        for (model, source, weights_from, sequence_length), reason in context.view.refused.items()
+        if weights_from == request.suite.models.weights_from
     )
 
 

@@ -91,7 +91,8 @@ def label_of(cell: CellSummary | Trial) -> str:
     return f"{cell.runtime} {cell.mode}{source}"
 
 
-def _title(cell: CellSummary) -> str:
+def title_of(cell: CellSummary | Trial) -> str:
+    """Return what cells that are compared have in common: model, batch size, precision and the like."""
     parts = [cell.model, f"batch {cell.batch_size}", cell.precision]
     parts += [f"{cell.sequence_length} tokens"] if cell.sequence_length else []
     parts += [f"{cell.weights} weights"] if cell.weights != "matched" else []
@@ -107,7 +108,7 @@ def _groups(cells: Iterable[CellSummary]) -> tuple[Group, ...]:
     for cell in cells:
         # Hosts are blocks: what another host measured stands in a group of its own and is never ranked.
         where = f", host {' and '.join(cell.hosts)}" if several else ""
-        titled.setdefault(_title(cell) + where, []).append(cell)
+        titled.setdefault(title_of(cell) + where, []).append(cell)
     return tuple(_group(title, own) for title, own in sorted(titled.items()))
 
 

@@ -9,6 +9,7 @@ from rich.text import Text
 from greenbench.report.comparison import Comparison
 from greenbench.report.contrast import Contrast
 from greenbench.report.gate import Gate
+from greenbench.report.numbers import change
 from greenbench.results.events import plain
 
 
@@ -16,10 +17,8 @@ def percent(found: Contrast | None) -> str:
     """Return by how many percent B is above A, with its interval."""
     if found is None:
         return "-"
-    point = f"{100 * (found.ratio - 1):+.1f}%"
-    if found.low is None or found.high is None:
-        return f"{point} (one round: no interval)"
-    return f"{point} ({100 * (found.low - 1):+.1f} to {100 * (found.high - 1):+.1f})"
+    said = change(found.ratio, found.low, found.high)
+    return f"{said} (one round: no interval)" if found.low is None else said
 
 
 def print_comparison(comparison: Comparison, console: Console) -> None:

@@ -10,6 +10,7 @@ from greenbench.core.errors import ConfigurationError
 from greenbench.core.trial import Trial
 from greenbench.core.units import megahertz_from_hertz
 from greenbench.report.contrast import Contrast, contrast, round_means
+from greenbench.report.measure import joules_per_sample, seconds_per_sample
 from greenbench.results.cells import last_attempts
 from greenbench.results.manifest import Manifest
 from greenbench.results.runs import find_run
@@ -190,8 +191,8 @@ def _compared(
 ) -> CellComparison:
     refused = (*reasons, *_refusals(a, b, same_run=paired))
     told = anyway or not refused
-    energies = (round_means(a, _joules), round_means(b, _joules))
-    times = (round_means(a, _seconds), round_means(b, _seconds))
+    energies = (round_means(a, joules_per_sample), round_means(b, joules_per_sample))
+    times = (round_means(a, seconds_per_sample), round_means(b, seconds_per_sample))
     return CellComparison(
         cell=key,
         a=a[0].cell_id,
@@ -233,11 +234,3 @@ def _one(trials: list[Trial], column: str) -> str:
 def _mean(trials: list[Trial], column: str) -> float | None:
     values = [value for trial in _counting(trials) if (value := getattr(trial, column)) is not None]
     return fmean(values) if values else None
-
-
-def _joules(trial: Trial) -> float | None:
-    return trial.energy_j_per_sample
-
-
-def _seconds(trial: Trial) -> float | None:
-    return 1 / trial.throughput_samples_per_s if trial.throughput_samples_per_s else None

@@ -9,6 +9,7 @@ from greenbench.core.errors import DamagedResultsError
 from greenbench.core.plan import LeftOut
 from greenbench.core.trial import Baseline, Trial
 from greenbench.report.answer import Answer, answer_of
+from greenbench.report.study import Study, study_of
 from greenbench.report.trace import Trace, traces_of
 from greenbench.results.cells import CellSummary, last_attempts
 from greenbench.results.folder import FINISHED, RunFolder
@@ -27,6 +28,7 @@ class Document:
         folder: The run's folder.
         manifest: What was run, on what.
         answer: Groups, marks, doubts and what is missing.
+        study: The study's questions and claims, answered.
         trials: Last attempts, in the order in which they ended.
         baselines: In the order in which they were measured.
         parity: One row per compared cell.
@@ -39,6 +41,7 @@ class Document:
     folder: Path
     manifest: Manifest
     answer: Answer
+    study: Study
     trials: tuple[Trial, ...]
     baselines: tuple[Baseline, ...]
     parity: tuple[dict[str, object], ...]
@@ -78,6 +81,7 @@ def read_document(folder: Path) -> Document:
             folder=folder,
             manifest=manifest,
             answer=_answer(folder, manifest, trials),
+            study=study_of(trials, manifest),
             trials=last_attempts(trials),
             baselines=run.baselines(),
             parity=run.parity(),

@@ -29,6 +29,23 @@ class Measure:
     of_trial: Callable[[Trial], float | None]
 
 
+def joules_per_sample(trial: Trial) -> float | None:
+    """Return the gross energy of a sample over the trial's scope, joules."""
+    return trial.energy_j_per_sample
+
+
+def net_joules_per_sample(trial: Trial) -> float | None:
+    """Return the energy of a sample above the idle host (B0), joules; None where a domain has none."""
+    parts = [getattr(trial, f"energy_{domain}_net_b0_j", None) for domain in trial.energy_scope.split("+")]
+    known = [part for part in parts if part is not None]
+    return sum(known) / trial.samples if trial.samples and len(known) == len(parts) else None
+
+
+def seconds_per_sample(trial: Trial) -> float | None:
+    """Return the time of a sample, seconds: the inverse of the throughput."""
+    return 1 / trial.throughput_samples_per_s if trial.throughput_samples_per_s else None
+
+
 def _p50_ms(cell: CellSummary) -> Estimate | None:
     found = cell.latency_p50_s
     if found is None:
@@ -43,7 +60,7 @@ ENERGY = Measure(
     label="J/sample",
     sense="Less is better.",
     of_cell=lambda cell: cell.energy_j_per_sample,
-    of_trial=lambda trial: trial.energy_j_per_sample,
+    of_trial=joules_per_sample,
 )
 LATENCY = Measure(
     name="latency",

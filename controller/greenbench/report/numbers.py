@@ -30,6 +30,14 @@ def with_interval(mean: float, u95: float | None, *, sign: str = "±") -> str:
     return f"{mean:.{decimals}f} {sign}{u95:.{decimals}f}"
 
 
+def change(ratio: float, low: float | None, high: float | None) -> str:
+    """Return by how many percent a ratio is above 1, with its interval where there is one."""
+    point = f"{100 * (ratio - 1):+.1f}%"
+    if low is None or high is None:
+        return point
+    return f"{point} ({100 * (low - 1):+.1f} to {100 * (high - 1):+.1f})"
+
+
 def duration(seconds: float) -> str:
     """Return a length of time as people say it: ``45 s``, ``3 min 20 s``, ``2 h 05 min``."""
     whole = round(seconds)

@@ -9,10 +9,11 @@ from greenbench.core.doubt import Verdict
 from greenbench.report.answer import CHEAPEST, FASTEST, Group, label_of
 from greenbench.report.document import Document
 from greenbench.report.facts import facts_of, machine_of, not_measured, runtime_rows
-from greenbench.report.figures import Figure, Value, figures_of, spans_of_loads
+from greenbench.report.figures import Figure, figures_of, spans_of_loads
 from greenbench.report.measure import ENERGY, LATENCY, RATE
 from greenbench.report.numbers import counted, figure, with_interval
 from greenbench.report.reproduce import commands_of
+from greenbench.report.studied import study_values
 from greenbench.report.tariff import Tariff, footprint_table
 from greenbench.results.cells import CellSummary, Estimate
 
@@ -62,8 +63,7 @@ def page_of(document: Document, tariff: Tariff, *, number: int) -> Page:
         "verdict_sentence": _verdict_sentence(document),
         "problems": document.problems,
         "no_energy": answer.no_energy,
-        "claims_of": (ENERGY if document.has_energy else RATE).label,
-        "claims": _claims(document, drawn),
+        "study": study_values(document.study),
         "groups": [_group(group) for group in answer.groups],
         "footprint": footprint_table(document.cells, tariff),
         "figures": [_figure(item, document, number) for item in drawn],
@@ -80,35 +80,6 @@ def page_of(document: Document, tariff: Tariff, *, number: int) -> Page:
         "commands": commands_of(manifest),
     }
     return Page(values=values, charts=charts)
-
-
-def _claims(document: Document, drawn: Sequence[Figure]) -> list[dict[str, str]]:
-    groups = document.answer.groups
-    verdicts = {(group.title, label_of(cell)): cell.verdict for group in groups for cell in group.cells}
-    claims = []
-    for row in (row for item in drawn if item.name == "effects" for row in item.rows):
-        title, *names = (str(value) for value in row[:3])
-        doubtful = [name for name in names if verdicts[title, name] is Verdict.DOUBTFUL]
-        note = f"Rests on doubtful trials of {' and '.join(doubtful)}." if doubtful else ""
-        claims.append(_claim(row) | {"note": note})
-    return claims
-
-
-def _claim(row: Sequence[Value]) -> dict[str, str]:
-    """Return an effect as a sentence: what is told apart, and what these rounds cannot tell apart."""
-    group, label, other, ratio, low, high, rounds, decided = row
-    if low is None:
-        said = (
-            f"{label} came to {_text(ratio)} times {other}; one round has no interval, so nothing is decided"
-        )
-    elif decided == "yes":
-        said = f"{label} came to {_text(ratio)} times {other} (95% interval {_text(low)} to {_text(high)})"
-    else:
-        said = (
-            f"{label} and {other} cannot be told apart by {counted(int(rounds or 0), 'round')} "
-            f"(ratio {_text(ratio)}, 95% interval {_text(low)} to {_text(high)})"
-        )
-    return {"sentence": f"{group}: {said}.", "tone": "firm" if decided == "yes" else "open"}
 
 
 def _headline(document: Document) -> str:

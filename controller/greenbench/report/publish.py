@@ -23,7 +23,7 @@ class Outputs:
     Attributes:
         html: The page.
         markdown: Tables for a repository.
-        csv: Tables for a machine.
+        csv: Cells for a machine; comparisons and claims are written beside it.
         latex: Tables for a paper.
         figures: Folder of the figures as SVG, PNG and PDF.
     """
@@ -133,8 +133,14 @@ def _texts(
         (outputs.html, page),
         (outputs.markdown, lambda: tables.markdown_of(documents)),
         (outputs.csv, lambda: tables.csv_of(documents)),
+        (_beside(outputs.csv, "comparisons"), lambda: tables.comparisons_csv_of(documents)),
+        (_beside(outputs.csv, "claims"), lambda: tables.claims_csv_of(documents)),
         (outputs.latex, lambda: tables.latex_of(documents)),
     ]
+
+
+def _beside(path: Path | None, name: str) -> Path | None:
+    return path and path.with_name(f"{path.stem}-{name}{path.suffix}")
 
 
 def _draw(documents: Sequence[Document], folder: Path) -> list[Path]:

@@ -2,12 +2,28 @@
 
 import csv
 import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 
 from greenbench.report.answer import label_of
 from greenbench.report.document import Document
 from greenbench.report.measure import LATENCY
 from greenbench.report.numbers import figure, with_interval
+from greenbench.report.studied import (
+    CLAIM_HEADER,
+    COMPARISON_CAPTION,
+    COMPARISON_HEADER,
+    answer_sentences,
+    claim_table,
+    comparison_table,
+)
+from greenbench.report.study import STUDY, Study
+from greenbench.report.study.rows import (
+    CLAIM_COLUMNS,
+    COMPARISON_COLUMNS,
+    Row,
+    claim_rows,
+    comparison_rows,
+)
 from greenbench.results.cells import CellSummary, Estimate
 
 CSV_COLUMNS = (
@@ -19,6 +35,7 @@ CSV_COLUMNS = (
 _ESTIMATES = ("energy_j_per_sample", "throughput_samples_per_s", "latency_p50_s", "cpu_s_per_sample")
 _HEADER = ("model", "batch", "precision", "runtime", "J/sample", "samples/s", "p50, ms", "rounds", "verdict")
 _RIGHT = {1, 4, 5, 6, 7}
+_NUMBERS = range(4, len(COMPARISON_HEADER))
 
 
 def csv_of(documents: Iterable[Document]) -> str:
@@ -46,35 +63,80 @@ def _values(cell: CellSummary) -> dict[str, object]:
     return row
 
 
+def comparisons_csv_of(documents: Iterable[Document]) -> str:
+    """Return every comparison of the research questions with full digits; ratios are of cell over against."""
+    return _csv(COMPARISON_COLUMNS, documents, comparison_rows)
+
+
+def claims_csv_of(documents: Iterable[Document]) -> str:
+    """Return every claim with its decision and reason."""
+    return _csv(CLAIM_COLUMNS, documents, claim_rows)
+
+
+def _csv(
+    columns: Sequence[str], documents: Iterable[Document], rows: Callable[[Study], Iterable[Row]]
+) -> str:
+    text = io.StringIO()
+    writer = csv.DictWriter(text, ("run_id", *columns), lineterminator="\n")
+    writer.writeheader()
+    for document in documents:
+        writer.writerows({"run_id": document.manifest.run_id} | row for row in rows(document.study))
+    return text.getvalue()
+
+
 def markdown_of(documents: Iterable[Document]) -> str:
-    """Return a table per run, with what to doubt below it."""
+    """Return a table per run, with what to doubt below it, then its answers and claims."""
     return "\n".join(_markdown(document) for document in documents)
 
 
 def _markdown(document: Document) -> str:
-    rows = [[_in_markdown(value) for value in row] for row in _rows(document, sign="±")]
-    rule = ["---:" if index in _RIGHT else "---" for index in range(len(_HEADER))]
+    study = document.study
     lines = [f"## {_in_markdown(document.manifest.run_id)}", ""]
-    lines += [f"| {' | '.join(row)} |" for row in [list(_HEADER), rule, *rows]]
+    lines += _markdown_table(_HEADER, _rows(document, sign="±"), _RIGHT)
     lines += ["", *(f"- {_in_markdown(sentence)}" for sentence in remarks_of(document)), ""]
+    lines += ["### Answers", "", *(f"- {_in_markdown(sentence)}" for sentence in answer_sentences(study)), ""]
+    if rows := comparison_table(study):
+        lines += [*_markdown_table(COMPARISON_HEADER, rows, _NUMBERS), ""]
+    lines += [f"### Claims of {STUDY}", "", *_markdown_table(CLAIM_HEADER, claim_table(study), ()), ""]
     return "\n".join(lines)
 
 
+def _markdown_table(
+    header: Sequence[str], rows: Iterable[Sequence[str]], right: Collection[int]
+) -> list[str]:
+    rule = ["---:" if index in right else "---" for index in range(len(header))]
+    escaped = [[_in_markdown(value) for value in row] for row in rows]
+    return [f"| {' | '.join(row)} |" for row in [list(header), rule, *escaped]]
+
+
 def latex_of(documents: Iterable[Document]) -> str:
-    """Return a table per run; the package booktabs is all that it needs."""
+    """Return the tables of each run; the package booktabs is all that they need."""
     return "\n".join(_latex(document) for document in documents)
 
 
 def _latex(document: Document) -> str:
-    columns = "".join("r" if index in _RIGHT else "l" for index in range(len(_HEADER)))
-    rows = [[_in_latex(value) for value in row] for row in _rows(document, sign="±")]
+    run_id, study = document.manifest.run_id, document.study
+    parts = [_latex_table(_caption(document), _HEADER, _rows(document, sign="±"), _RIGHT)]
+    if rows := comparison_table(study):
+        caption = f"Run {run_id}; {COMPARISON_CAPTION}."
+        parts.append(_latex_table(caption, COMPARISON_HEADER, rows, _NUMBERS))
+    parts.append(_latex_table(f"Run {run_id}; claims of {STUDY}.", CLAIM_HEADER, claim_table(study), ()))
+    return "\n".join(["% needs \\usepackage{booktabs}", *parts])
+
+
+def _latex_table(
+    caption: str, header: Sequence[str], rows: Iterable[Sequence[str]], right: Collection[int]
+) -> str:
+    # Sentences are broken into lines, names and figures are not.
+    kinds = dict.fromkeys(right, "r") | ({len(header) - 1: "p{7cm}"} if header == CLAIM_HEADER else {})
+    columns = "".join(kinds.get(index, "l") for index in range(len(header)))
+    escaped = [[_in_latex(value) for value in row] for row in rows]
     return "\n".join([
-        "% needs \\usepackage{booktabs}",
         "\\begin{table}", "\\centering",
-        f"\\caption{{{_in_latex(_caption(document))}}}",
+        f"\\caption{{{_in_latex(caption)}}}",
         f"\\begin{{tabular}}{{{columns}}}", "\\toprule",
-        f"{' & '.join(_HEADER)} \\\\", "\\midrule",
-        *(f"{' & '.join(row)} \\\\" for row in rows),
+        f"{' & '.join(map(_in_latex, header))} \\\\", "\\midrule",
+        *(f"{' & '.join(row)} \\\\" for row in escaped),
         "\\bottomrule", "\\end{tabular}", "\\end{table}", "",
     ])  # fmt: skip
 

@@ -12,6 +12,14 @@ from greenbench.core.units import milliseconds_from_seconds
 from greenbench.report.answer import Answer, Group
 from greenbench.report.columns import GAP, Column, fitting, layouts
 from greenbench.report.numbers import counted, duration, figure
+from greenbench.report.study import STUDY, Study
+from greenbench.report.study.sentences import (
+    claim_sentences,
+    course_sentences,
+    group_sentence,
+    notes_of,
+    question_sentence,
+)
 from greenbench.results.cells import CellSummary
 from greenbench.results.status import RunStatus
 
@@ -19,8 +27,14 @@ _MARK_STYLE = "bold green"
 _VERDICT_STYLES = {"valid": "", "doubtful": "yellow", "invalid": "red", "failed": "red"}
 
 
-def result_table(answer: Answer, console: Console) -> None:
-    """Print what a run found: a table per group, then what to doubt, what is missing, where the files are."""
+def result_table(answer: Answer, console: Console, study: Study | None = None) -> None:
+    """Print what a run found: a table per group, then what to doubt, what is missing, where the files are.
+
+    Args:
+        answer: The figures.
+        console: Where to.
+        study: The study's questions and claims; None where they are not told.
+    """
     for group in answer.groups:
         _print_group(group, console)
     if not answer.groups:
@@ -31,10 +45,25 @@ def result_table(answer: Answer, console: Console) -> None:
             f"no energy was measured: {answer.no_energy}; the fastest is marked instead",
             style="yellow",
         )
+    if study and answer.groups:
+        _print_study(study, console)
     _print_list(console, "doubts", answer.doubts)
     _print_list(console, "failed", answer.failures)
     _print_list(console, "left out", answer.left_out)
     _say(console, f"files: {answer.folder}")
+
+
+def _print_study(study: Study, console: Console) -> None:
+    _say(console, "answers:", style="bold")
+    for question in study.questions:
+        _say(console, f"  {question_sentence(question)}")
+        for group in question.groups:
+            _say(console, f"    {group_sentence(group)}")
+            for note in notes_of(group):
+                _say(console, f"      {note}", style="dim")
+    _print_list(console, "over the run", course_sentences(study))
+    _print_list(console, f"claims of {STUDY}", claim_sentences(study.claims))
+    _say(console, "")
 
 
 def plan_table(

@@ -24,6 +24,15 @@ class LeftOutEntry(_Part):
     reason: str
 
 
+class RefusalEntry(_Part):
+    """A conversion to ONNX that a converter or ONNX Runtime refused, and what it said."""
+
+    model: str
+    source: str
+    sequence_length: int | None = None
+    reason: str
+
+
 class RoundsEntry(_Part):
     """The number of rounds as ``--target-u`` fixed it after the pilot.
 
@@ -122,6 +131,7 @@ class Manifest(_Part):
         order: load_id of every load, in order.
         rounds: Fixed after the pilot of ``--target-u``; None before, or where the suite says how many.
         left_out: Cells asked for and not measured.
+        refused_conversions: To ONNX, of weights of this origin, as known when the run began.
         host: Facts of the host, see `greenbench.results.host`.
         device: ``cpu`` or ``cuda``.
         gpu: The GPU; None on the CPU.
@@ -149,6 +159,7 @@ class Manifest(_Part):
     order: tuple[str, ...]
     rounds: RoundsEntry | None = None
     left_out: tuple[LeftOutEntry, ...] = ()
+    refused_conversions: tuple[RefusalEntry, ...] = ()
     host: dict[str, Any]
     device: str
     gpu: GpuEntry | None = None

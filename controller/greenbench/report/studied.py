@@ -1,0 +1,120 @@
+"""The study's answers as a page and tables show them."""
+
+from typing import Any
+
+from greenbench.report.numbers import change, figure
+from greenbench.report.statistics import Outcome
+from greenbench.report.study import STUDY, Decision, Effect, Group, Study
+from greenbench.report.study.comparing import Finding
+from greenbench.report.study.sentences import (
+    course_sentences,
+    group_sentence,
+    notes_of,
+    question_sentence,
+    tally_sentence,
+)
+
+CLAIM_HEADER = ("claim", "what the study says", "here", "why")
+FINDING_COLUMNS = (
+    "cell", "against", "energy", "energy net of idle", "time", "p, Holm: energy", "p, Holm: time",
+    "Cliff's delta: energy", "rounds",
+)  # fmt: skip
+COMPARISON_HEADER = ("question", "setting", *FINDING_COLUMNS)
+COMPARISON_CAPTION = "each cell against the other by the rounds of both, Hodges-Lehmann with its interval"
+_SIGNS = {
+    Decision.REPRODUCED: "✓",
+    Decision.CONTRADICTED: "✕",
+    Decision.INCONCLUSIVE: "?",
+    Decision.NOT_MEASURED: "-",
+}
+
+
+def study_values(study: Study) -> dict[str, Any]:
+    """Return the questions, claims and what holds over the run, as `run.html.j2` asks for them."""
+    return {
+        "name": STUDY,
+        "questions": [
+            {
+                "name": question.name,
+                "title": question.title,
+                "sentence": tally_sentence(question),
+                "groups": [_group(group) for group in question.groups],
+            }
+            for question in study.questions
+        ],
+        "claims": [
+            {
+                "name": claim.name,
+                "text": claim.text,
+                "decision": str(claim.decision),
+                "tag": claim.decision.name.lower(),
+                "sign": _SIGNS[claim.decision],
+                "reason": claim.reason,
+            }
+            for claim in study.claims
+        ],
+        "claim_columns": CLAIM_HEADER,
+        "course": course_sentences(study),
+        "finding_columns": FINDING_COLUMNS,
+        "caption": COMPARISON_CAPTION,
+    }
+
+
+def answer_sentences(study: Study) -> tuple[str, ...]:
+    """Return every sentence: questions, their groups with notes, and what holds over the run."""
+    said: list[str] = []
+    for question in study.questions:
+        said.append(question_sentence(question))
+        for group in question.groups:
+            notes = notes_of(group)
+            said.append(group_sentence(group) + (f" Note: {'; '.join(notes)}." if notes else ""))
+    return (*said, *course_sentences(study))
+
+
+def comparison_table(study: Study) -> list[list[str]]:
+    """Return a row per comparison, in the columns of `COMPARISON_HEADER`."""
+    return [
+        [question.name, finding.setting, *finding_row(finding)]
+        for question in study.questions
+        for finding in question.findings
+    ]
+
+
+def claim_table(study: Study) -> list[list[str]]:
+    """Return a row per claim, in the columns of `CLAIM_HEADER`."""
+    return [[claim.name, claim.text, str(claim.decision), claim.reason] for claim in study.claims]
+
+
+def _group(group: Group) -> dict[str, Any]:
+    decided = any(
+        effect.outcome not in {None, Outcome.OPEN}
+        for finding in group.findings
+        for effect in (finding.energy, finding.time)
+    )
+    return {
+        "setting": group.setting,
+        "sentence": group_sentence(group),
+        "notes": notes_of(group),
+        "tone": "firm" if decided else "open",
+        "rows": [finding_row(finding) for finding in group.findings],
+    }
+
+
+def finding_row(finding: Finding) -> list[str]:
+    """Return a finding in the columns of `FINDING_COLUMNS`."""
+    energy, time = finding.energy, finding.time
+    known = energy.difference or time.difference
+    return [
+        finding.b,
+        finding.a,
+        *(_change(effect) for effect in finding.effects),
+        figure(energy.p_holm, 2),
+        figure(time.p_holm, 2),
+        figure(energy.difference.cliffs_delta, 2) if energy.difference else "-",
+        str(known.pairs) if known else "-",
+    ]
+
+
+def _change(effect: Effect) -> str:
+    found = effect.difference
+    return change(found.ratio, found.low, found.high) if found else "-"
