@@ -24,7 +24,7 @@ from greenbench.fleet import docker_engine
 from greenbench.fleet.assets import assets_root
 from greenbench.fleet.catalog import read_catalog, select
 from greenbench.fleet.client import RuntimeClient
-from greenbench.fleet.compose import DockerLauncher
+from greenbench.fleet.compose import DockerLauncher, container_owner
 from greenbench.fleet.container import ContainerInstance
 from greenbench.fleet.launcher import DEFAULT_BASE_IMAGE, Build, LaunchSettings
 from greenbench.fleet.readiness import wait_ready
@@ -163,7 +163,8 @@ def _describe(
 ) -> None:
     """Start the server sealed as compose.yml seals it, but for the GPU."""
     state = settings.state
-    state.prepare_run(spec.name)
+    user, group = container_owner(rootless=engine.rootless)
+    state.prepare_run(spec.name, owner=(user, group) if os.getuid() == 0 else None)
     assert found.build is not None
     container = engine.client.containers.create(
         found.build.identity,
@@ -172,7 +173,7 @@ def _describe(
             Mount("/run/greenbench", str(state.run(spec.name)), type="bind"),
             Mount("/models", str(state.models), type="bind", read_only=True),
         ],
-        **_sealed(),
+        **_sealed(engine),
     )
     try:
         with ContainerInstance(container, address=state.address(spec.name), build=found.build) as instance:
@@ -203,7 +204,7 @@ def _ran(found: Found, engine: docker_engine.Engine, arguments: list[str], *, sc
         arguments,
         entrypoint=["/opt/greenbench/bin/python", "-c", script],
         detach=True,
-        **_sealed(),
+        **_sealed(engine),
     )
     try:
         status = container.wait()["StatusCode"]
@@ -216,11 +217,12 @@ def _ran(found: Found, engine: docker_engine.Engine, arguments: list[str], *, sc
         container.remove(force=True)
 
 
-def _sealed() -> dict[str, Any]:
+def _sealed(engine: docker_engine.Engine) -> dict[str, Any]:
+    user, group = container_owner(rootless=engine.rootless)
     return {
         "network_mode": "none",
         "read_only": True,
-        "user": f"{os.getuid()}:{os.getgid()}",
+        "user": f"{user}:{group}",
         "cap_drop": ["ALL"],
         "security_opt": ["no-new-privileges:true"],
         "tmpfs": {"/tmp": "rw,exec,nosuid,nodev,size=4g,mode=1777"},  # noqa: S108 - the container's

@@ -147,8 +147,8 @@ def test_kinds_of_hosts_measure_every_block_each_and_other_drivers_are_kinds(nod
     nodes.add("n1", model="B")
     outcome = measured(nodes, tmp_path, replicate=True)
     assert [folder.name for folder in sorted(outcome.folders)] == ["all-a", "all-b"]
-    assert {trial.host_id for trial in complete(sorted(outcome.folders)[0]).trials()} == {"n0"}
-    assert {trial.host_id for trial in complete(sorted(outcome.folders)[1]).trials()} == {"n1"}
+    assert {trial.host_id for trial in complete(min(outcome.folders)).trials()} == {"n0"}
+    assert {trial.host_id for trial in complete(max(outcome.folders)).trials()} == {"n1"}
 
 
 def test_who_may_not_measure_is_named(nodes, tmp_path):
