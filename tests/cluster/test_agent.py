@@ -57,6 +57,7 @@ def test_events_are_heard_once_each_and_the_folder_is_collected_whole(state):
         log = held.extractfile("./events.jsonl").read().decode().splitlines()
     assert {"manifest.json", "trials.parquet"} <= names
     assert log == lines
+    assert not agent._folder.exists()
 
 
 def test_what_a_controller_says_in_the_end_is_told(state):

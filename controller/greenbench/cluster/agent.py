@@ -3,6 +3,7 @@
 import ctypes
 import io
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -99,10 +100,11 @@ class HostAgent:
         return Heard(lines=self._new_lines(), status=status, said=" ".join(said.split()))
 
     def collect(self) -> bytes:
-        """Return the run's folder as a tar archive."""
+        """Return the run's folder as a tar archive; it is not kept here, so that hosts do not fill up."""
         held = io.BytesIO()
         with tarfile.open(fileobj=held, mode="w") as archive:
             archive.add(self._run(), arcname=".")
+        shutil.rmtree(self._folder)
         return held.getvalue()
 
     def ray_cpu_s(self) -> Mapping[str, float]:
