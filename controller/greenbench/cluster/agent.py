@@ -20,6 +20,7 @@ from greenbench.results.stored import EVENTS
 
 _PR_SET_PDEATHSIG = 1
 _SAID_AT_MOST = 2000
+_STOP_S = 60.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,6 +80,7 @@ class HostAgent:
             suite: TOML.
             options: Of `greenbench run`, without the suite and ``--out``.
         """
+        self.stop()
         self._folder, self._offset = Path(tempfile.mkdtemp(prefix="greenbench-fleet-")), 0
         file = self._folder / "suite.toml"
         file.write_text(suite, encoding="utf-8")
@@ -92,6 +94,12 @@ class HostAgent:
                 # A controller whose host was given up must not measure on, nor hold the state folder.
                 preexec_fn=_end_with_parent,  # noqa: PLW1509 - Ray calls from the only thread that forks
             )
+
+    def stop(self) -> None:
+        """End a controller that still measures; it keeps what is finished."""
+        if self._process and self._process.poll() is None:
+            self._process.send_signal(signal.SIGINT)
+            self._process.wait(_STOP_S)
 
     def hear(self) -> Heard:
         """Return what is new."""
