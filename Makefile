@@ -37,7 +37,7 @@ lint: $(DEV_STAMP)  ## style, types, import contracts
 	PYTHONPATH=runtimes $(BIN)/lint-imports
 
 unit: $(DEV_STAMP)  ## tests that need no runtime, no engine, no GPU
-	$(BIN)/pytest -m 'not runtime and not container and not gpu'
+	$(BIN)/pytest -m 'not runtime and not container and not gpu and not ray'
 
 test: lint  ## lint and every test; with CI=true a skipped container test is a failure
 	$(BIN)/greenbench up --launcher venv

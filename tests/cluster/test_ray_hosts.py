@@ -1,11 +1,14 @@
 """A Ray cluster of several nodes on this machine, each with a state folder of its own."""
 
+import os
+import signal
 import sys
-import threading
 import time
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import psutil
 import pytest
 from ray.cluster_utils import Cluster
 
@@ -64,16 +67,19 @@ def suite(window_s=0.3):
     return parse_suite({"name": "t", "matrix": matrix, "protocol": protocol}, "test")
 
 
-def measured(nodes, tmp_path, *, meanwhile=None, run_id="all", window_s=0.3, **changes):
+def measured(nodes, tmp_path, *, meanwhile=None, run_id="all", window_s=0.3, answer_s=30.0, **changes):
     request = FleetRequest(suite=suite(window_s), seed=3, out=tmp_path / "results", run_id=run_id, **changes)
-    helper = threading.Thread(target=meanwhile) if meanwhile else None
-    with ray_hosts(nodes.cluster.address, PROGRAMS) as hosts:
-        if helper:
-            helper.start()
-        outcome = measure_fleet(hosts, request, Silence())
-    if helper:
-        helper.join()
-    return outcome
+
+    def measure():
+        with ray_hosts(nodes.cluster.address, PROGRAMS, answer_s=answer_s) as hosts:
+            return measure_fleet(hosts, request, Silence())
+
+    # Nodes are made and killed by the main thread: they set handlers of signals.
+    with ThreadPoolExecutor(max_workers=1) as pool:
+        outcome = pool.submit(measure)
+        if meanwhile:
+            meanwhile()
+        return outcome.result()
 
 
 def log_of(tmp_path, run_id="all"):
@@ -85,10 +91,7 @@ def begun_on(tmp_path, node, seconds=60):
     while time.monotonic() < deadline:
         if (tmp_path / "results" / "all.fleet.jsonl").exists():
             events = log_of(tmp_path)
-            names = {
-                e["node"] for e in events if e["event"] == "host_admitted" and e["card"]["host_id"] == node
-            }
-            if any(e["event"] == "trial" and e["node"] in names for e in events):
+            if any(e["event"] == "trial" and e["trial"]["host_id"] == node for e in events):
                 return
         time.sleep(0.05)
     pytest.fail(f"no trial of {node} in {seconds} s")
@@ -142,13 +145,14 @@ def test_a_killed_nodes_block_is_measured_whole_by_another_and_a_new_node_joins(
     assert any(e["event"] == "host_admitted" and e["card"]["host_id"] == "n3" for e in events)
 
 
-def test_kinds_of_hosts_measure_every_block_each_and_other_drivers_are_kinds(nodes, tmp_path):
+def test_every_kind_of_host_measures_every_block(nodes, tmp_path):
     nodes.add("n0", model="A")
     nodes.add("n1", model="B")
     outcome = measured(nodes, tmp_path, replicate=True)
-    assert [folder.name for folder in sorted(outcome.folders)] == ["all-a", "all-b"]
-    assert {trial.host_id for trial in complete(min(outcome.folders)).trials()} == {"n0"}
-    assert {trial.host_id for trial in complete(max(outcome.folders)).trials()} == {"n1"}
+    first, second = sorted(outcome.folders)
+    assert (first.name, second.name) == ("all-a", "all-b")
+    assert {trial.host_id for trial in complete(first).trials()} == {"n0"}
+    assert {trial.host_id for trial in complete(second).trials()} == {"n1"}
 
 
 def test_who_may_not_measure_is_named(nodes, tmp_path):
@@ -160,6 +164,43 @@ def test_who_may_not_measure_is_named(nodes, tmp_path):
         measured(nodes, tmp_path, run_id="b", gpu_model="H100")
     outcome = measured(nodes, tmp_path, run_id="c", gpu_model="a")
     assert {trial.host_id for trial in complete(outcome.folders[0]).trials()} == {"n1"}
+
+
+def test_a_host_that_is_cut_off_is_given_up_and_takes_part_again(nodes, tmp_path):
+    nodes.add("n0")
+    nodes.add("n1")
+    stopped = []
+
+    def cut():
+        begun_on(tmp_path, "n0")
+        stopped.extend(agents_in(tmp_path / "n0"))
+        for pid in stopped:
+            os.kill(pid, signal.SIGSTOP)
+        time.sleep(8)
+        for pid in stopped:
+            os.kill(pid, signal.SIGCONT)
+
+    outcome = measured(nodes, tmp_path, meanwhile=cut, window_s=2.5, answer_s=3.0)
+    assert stopped
+    assert not outcome.missing
+    complete(outcome.folders[0])
+    events = log_of(tmp_path)
+    assert any("did not answer" in event.get("reason", "") for event in events)
+    admitted = [event["card"]["host_id"] for event in events if event["event"] == "host_admitted"]
+    assert admitted.count("n0") == 2
+
+
+def agents_in(state):
+    """Return the pids of a node's agents: Ray's workers with this state folder."""
+    found = []
+    for process in psutil.process_iter(["pid", "cmdline"]):
+        try:
+            own = process.environ().get("GREENBENCH_STATE") == str(state)
+        except psutil.Error:
+            continue
+        if own and " ".join(process.info["cmdline"] or ()).startswith("ray::HostAgent"):
+            found.append(process.info["pid"])
+    return found
 
 
 def test_no_head_is_one_line():

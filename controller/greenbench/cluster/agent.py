@@ -3,6 +3,7 @@
 import ctypes
 import io
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -19,6 +20,7 @@ from greenbench.results.stored import EVENTS
 
 _PR_SET_PDEATHSIG = 1
 _SAID_AT_MOST = 2000
+_STOP_S = 60.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,6 +80,7 @@ class HostAgent:
             suite: TOML.
             options: Of `greenbench run`, without the suite and ``--out``.
         """
+        self.stop()
         self._folder, self._offset = Path(tempfile.mkdtemp(prefix="greenbench-fleet-")), 0
         file = self._folder / "suite.toml"
         file.write_text(suite, encoding="utf-8")
@@ -92,6 +95,12 @@ class HostAgent:
                 preexec_fn=_end_with_parent,  # noqa: PLW1509 - Ray calls from the only thread that forks
             )
 
+    def stop(self) -> None:
+        """End a controller that still measures; it keeps what is finished."""
+        if self._process and self._process.poll() is None:
+            self._process.send_signal(signal.SIGINT)
+            self._process.wait(_STOP_S)
+
     def hear(self) -> Heard:
         """Return what is new."""
         status = self._process.poll() if self._process else None
@@ -99,10 +108,11 @@ class HostAgent:
         return Heard(lines=self._new_lines(), status=status, said=" ".join(said.split()))
 
     def collect(self) -> bytes:
-        """Return the run's folder as a tar archive."""
+        """Return the run's folder as a tar archive; it is not kept here, so that hosts do not fill up."""
         held = io.BytesIO()
         with tarfile.open(fileobj=held, mode="w") as archive:
             archive.add(self._run(), arcname=".")
+        shutil.rmtree(self._folder)
         return held.getvalue()
 
     def ray_cpu_s(self) -> Mapping[str, float]:

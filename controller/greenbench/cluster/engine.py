@@ -26,6 +26,8 @@ from greenbench.results.rows import trial_of
 POLL_S = 1.0
 REJOIN_S = 60.0
 """How long blocks wait for a host of their kind to come back."""
+REST_S = 10.0
+"""How long a host rests after its controller failed: an earlier one may still hold the state folder."""
 _ENDED = {0, 1}
 """A shard with invalid trials ends with 1 and is kept."""
 
@@ -116,6 +118,7 @@ class Fleet:
     there: dict[str, tuple[Host, str]] = field(default_factory=dict)
     like: HostCard | None = None
     turned_away: list[str] = field(default_factory=list)
+    rests_until_s: dict[str, float] = field(default_factory=dict)
 
     def measure(self) -> FleetOutcome:
         """Measure every block and join what was measured.
@@ -146,6 +149,8 @@ class Fleet:
             try:
                 if name in dispatch.running:
                     self._hear(dispatch, host)
+                elif self.clock() < self.rests_until_s.get(name, 0.0):
+                    continue
                 elif task := dispatch.next_for(name, kind):
                     self._start(host, task, len(blocks_of(self.request.suite)))
             except HostLostError as err:
@@ -203,6 +208,7 @@ class Fleet:
         if heard.status is None:
             return
         if heard.status not in _ENDED:
+            self.rests_until_s[host.name] = self.clock() + REST_S
             self._fail(dispatch, host, f"the controller ended with {heard.status}: {heard.said[-400:]}")
             return
         _unpack(host.collect(), self._folder_of(task))

@@ -34,12 +34,13 @@ def _import_ray() -> Any:
 class RayHost:
     """One node that has the resource, with our agent on it."""
 
-    def __init__(self, ray: Any, node: dict[str, Any], programs: Programs) -> None:
+    def __init__(self, ray: Any, node: dict[str, Any], programs: Programs, answer_s: float) -> None:
         """Place the agent on its node; nothing is waited for."""
         self.name = f"{node['NodeManagerHostname']}-{node['NodeID'][:8]}"
         self.label = next((node["Labels"][name] for name in LABELS if node["Labels"].get(name)), None)
         self.node_id = str(node["NodeID"])
         self._ray = ray
+        self._answer_s = answer_s
         strategy = ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy(self.node_id, soft=False)
         actor = ray.remote(num_cpus=0, resources={RESOURCE: 1}, max_restarts=0)(HostAgent)
         self._agent = actor.options(scheduling_strategy=strategy).remote(programs)
@@ -70,7 +71,8 @@ class RayHost:
         """Kill the agent, and with it the controller."""
         self._ray.kill(self._agent, no_restart=True)
 
-    def _ask(self, method: str, *values: object, within_s: float = ANSWER_S) -> Any:
+    def _ask(self, method: str, *values: object, within_s: float | None = None) -> Any:
+        within_s = within_s or self._answer_s
         try:
             return self._ray.get(getattr(self._agent, method).remote(*values), timeout=within_s)
         except self._ray.exceptions.GetTimeoutError as err:
@@ -82,10 +84,11 @@ class RayHost:
 class RayHosts:
     """The nodes of a cluster that have the resource."""
 
-    def __init__(self, ray: Any, programs: Programs) -> None:
+    def __init__(self, ray: Any, programs: Programs, answer_s: float = ANSWER_S) -> None:
         """Take a connected Ray."""
         self._ray = ray
         self._programs = programs
+        self._answer_s = answer_s
         self._known: dict[str, RayHost] = {}
         self._given_up_s: dict[str, float] = {}
 
@@ -97,7 +100,7 @@ class RayHosts:
                 continue
             if time.monotonic() - self._given_up_s.get(name, -AGAIN_S) < AGAIN_S:
                 continue
-            self._known[name] = RayHost(self._ray, node, self._programs)
+            self._known[name] = RayHost(self._ray, node, self._programs, self._answer_s)
             yield self._known[name]
 
     def abandon(self, host: Host) -> None:
@@ -115,12 +118,15 @@ class RayHosts:
 
 
 @contextmanager
-def ray_hosts(address: str | None, programs: Programs | None = None) -> Iterator[RayHosts]:
+def ray_hosts(
+    address: str | None, programs: Programs | None = None, *, answer_s: float = ANSWER_S
+) -> Iterator[RayHosts]:
     """Connect to a cluster.
 
     Args:
         address: ``HOST:PORT`` of its head; None for the cluster that this machine is part of.
         programs: What is run on hosts; other ones in tests.
+        answer_s: How long a host may take to answer before it is given up, seconds.
 
     Raises:
         ConfigurationError: Ray is not installed, or no head answers.
@@ -137,7 +143,7 @@ def ray_hosts(address: str | None, programs: Programs | None = None) -> Iterator
         raise ConfigurationError(
             f"no Ray cluster at {address or 'this machine'}: {reason}; `ray start --head` makes one"
         ) from err
-    hosts = RayHosts(ray, programs or Programs())
+    hosts = RayHosts(ray, programs or Programs(), answer_s)
     try:
         yield hosts
     finally:

@@ -1,0 +1,75 @@
+"""Wall time of one plan against the number of nodes, and what Ray's own processes cost beside windows.
+
+``python -m benchmarks.fleet [WINDOW_S]``. A Ray cluster on this machine; windows only sleep, so that several
+nodes of one machine do not slow each other down: what is timed is the engine, not inference.
+"""
+
+import os
+import platform
+import sys
+import tempfile
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+
+from ray.cluster_utils import Cluster
+
+from greenbench.cluster.agent import Programs, engine_cpu_s
+from greenbench.cluster.engine import FleetRequest, measure_fleet
+from greenbench.cluster.ray_hosts import RESOURCE, ray_hosts
+from greenbench.core.progress import Silence
+from greenbench.core.suite import Suite, parse_suite
+
+HOST = str(Path(__file__).parents[1] / "tests" / "cluster" / "measuring_host.py")
+PROGRAMS = Programs(card=(sys.executable, HOST, "card"), controller=(sys.executable, HOST))
+NODES = (1, 2, 4)
+BLOCKS, ROUNDS, RUNTIMES = 8, 3, ("pytorch", "jax")
+
+
+def main() -> None:
+    """Print the table."""
+    window_s = float(sys.argv[1]) if len(sys.argv) > 1 else 2.0
+    suite = _suite(window_s)
+    host = f"{os.cpu_count()} CPUs, {platform.system()} {platform.release()}, {datetime.now(UTC):%Y-%m-%d}"
+    trials = ROUNDS * len(RUNTIMES)
+    asked = f"{BLOCKS} blocks of {trials} trials, {window_s:g} s each"
+    print(f"{host}, `python -m benchmarks.fleet {window_s:g}`: {asked}\n")
+    print("| nodes | wall s | ideal s | over ideal | CPU of all Ray processes, % of one core |")
+    print("|---:|---:|---:|---:|---:|")
+    with tempfile.TemporaryDirectory() as folder:
+        cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
+        try:
+            for count, before in zip(NODES, (0, *NODES), strict=False):
+                for number in range(before, count):
+                    _add(cluster, Path(folder) / f"n{number}")
+                print(_row(cluster, suite, Path(folder), count, window_s), flush=True)
+        finally:
+            cluster.shutdown()
+
+
+def _suite(window_s: float) -> Suite:
+    matrix = {"runtime": list(RUNTIMES), "model": ["resnet50", "bert_base"], "batch_size": [1, 2, 4, 8]}
+    protocol = {"rounds": ROUNDS, "window_s": window_s}
+    return parse_suite({"name": "fleet", "matrix": matrix, "protocol": protocol}, "benchmarks.fleet")
+
+
+def _add(cluster: Cluster, state: Path) -> None:
+    state.mkdir()
+    cluster.add_node(num_cpus=1, resources={RESOURCE: 1}, env_vars={"GREENBENCH_STATE": str(state)})
+
+
+def _row(cluster: Cluster, suite: Suite, folder: Path, count: int, window_s: float) -> str:
+    request = FleetRequest(suite=suite, seed=0, out=folder / "results", run_id=f"on{count}")
+    with ray_hosts(cluster.address, PROGRAMS) as hosts:
+        begin_s, before_s = time.monotonic(), sum(engine_cpu_s().values())
+        outcome = measure_fleet(hosts, request, Silence())
+        wall_s, cpu_s = time.monotonic() - begin_s, sum(engine_cpu_s().values()) - before_s
+    if outcome.missing:
+        raise SystemExit("; ".join(outcome.missing))
+    ideal_s = BLOCKS * ROUNDS * len(RUNTIMES) * window_s / count
+    share = cpu_s / wall_s
+    return f"| {count} | {wall_s:.1f} | {ideal_s:.1f} | {wall_s / ideal_s:.2f} | {share:.1%} |"
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,89 @@
+import io
+import json
+import subprocess
+import sys
+import tarfile
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from greenbench.cluster.agent import HostAgent, Programs
+
+HOST = str(Path(__file__).with_name("measuring_host.py"))
+PROGRAMS = Programs(card=(sys.executable, HOST, "card"), controller=(sys.executable, HOST))
+SUITE = """
+name = "t"
+[matrix]
+runtime = ["pytorch"]
+model = ["resnet50"]
+batch_size = [1]
+[protocol]
+rounds = 2
+window_s = {window_s}
+"""
+OPTIONS = ("--seed", "0", "--shard", "1/1", "--fleet-node", "here")
+
+
+@pytest.fixture
+def state(tmp_path, monkeypatch):
+    monkeypatch.setenv("GREENBENCH_STATE", str(tmp_path))
+    return tmp_path
+
+
+def until(condition, seconds=30):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.05)
+
+
+def test_events_are_heard_once_each_and_the_folder_is_collected_whole(state):
+    agent, lines, statuses = HostAgent(PROGRAMS), [], []
+    agent.start(SUITE.format(window_s=0.2), OPTIONS)
+
+    def ended():
+        heard = agent.hear()
+        lines.extend(heard.lines)
+        statuses.append(heard.status)
+        return heard.status is not None
+
+    until(ended)
+    assert statuses[-1] == 0
+    assert [json.loads(line)["event"] for line in lines].count("trial") == 2
+    with tarfile.open(fileobj=io.BytesIO(agent.collect())) as held:
+        names = {Path(name).name for name in held.getnames()}
+        log = held.extractfile("./events.jsonl").read().decode().splitlines()
+    assert {"manifest.json", "trials.parquet"} <= names
+    assert log == lines
+    assert not agent._folder.exists()
+
+
+def test_what_a_controller_says_in_the_end_is_told(state):
+    agent = HostAgent(PROGRAMS)
+    agent.start(SUITE.format(window_s=0.2), ("--seed", "0", "--shard", "7/1", "--fleet-node", "here"))
+    until(lambda: agent.hear().status is not None)
+    assert agent.hear().status == 1
+    assert "--shard '7/1' is not I/N" in agent.hear().said
+
+
+def test_a_host_without_a_card_says_why(state):
+    broken = Programs(card=(sys.executable, "-c", "raise SystemExit('no such thing')"))
+    assert "no such thing" in HostAgent(broken).card("", "auto", "auto")["problem"]
+    assert HostAgent(PROGRAMS).card("", "auto", "auto")["host_id"] == state.name
+
+
+def test_the_controller_ends_with_its_agent_however_that_ends(state):
+    program = (
+        "import os, sys\n"
+        "from greenbench.cluster.agent import HostAgent, Programs\n"
+        f"agent = HostAgent(Programs(controller=({sys.executable!r}, {HOST!r})))\n"
+        f"agent.start({SUITE.format(window_s=60.0)!r}, {OPTIONS!r})\n"
+        "print(agent._process.pid, flush=True)\n"
+        "os.kill(os.getpid(), 9)\n"
+    )
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    pid = int(ended.stdout)
+    assert ended.returncode == -9
+    until(lambda: not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE)

@@ -1,0 +1,160 @@
+"""The engine over hosts that are agents in this process: no Ray."""
+
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from greenbench import __version__
+from greenbench.cluster.agent import Heard, HostAgent, Programs
+from greenbench.cluster.card import HostCard
+from greenbench.cluster.engine import FleetRequest, HostLostError, measure_fleet
+from greenbench.core.errors import ConfigurationError
+from greenbench.core.progress import Silence
+from greenbench.core.suite import parse_suite
+from greenbench.results.events import read_events
+from greenbench.results.stored import StoredRun
+
+HOST = str(Path(__file__).with_name("measuring_host.py"))
+PROGRAMS = Programs(card=(sys.executable, HOST, "card"), controller=(sys.executable, HOST))
+
+
+class LocalHost:
+    def __init__(self, name, *, label="A", fails=0, lost=0, **card):
+        self.name, self.label = name, label
+        self.fails, self.lost = fails, lost
+        self.about = {"greenbench_version": __version__, "utc_s": time.time()} | card
+        self.agent = HostAgent(PROGRAMS)
+
+    def card(self, suite, launcher, device):
+        return HostCard(**self.about)
+
+    def start(self, suite, options):
+        self.agent.start(suite, options)
+
+    def hear(self):
+        if self.lost:
+            self.lost -= 1
+            raise HostLostError("no answer")
+        heard = self.agent.hear()
+        if heard.status is not None and self.fails:
+            self.fails -= 1
+            return Heard(lines=(), status=2, said="another run holds the state folder")
+        return heard
+
+    def collect(self):
+        return self.agent.collect()
+
+
+class LocalHosts:
+    """Every host is there at first; one that was given up comes back when `again` says so."""
+
+    def __init__(self, *hosts, again=False):
+        self.new, self.again = list(hosts), again
+
+    def arrived(self):
+        found, self.new = self.new, []
+        return found
+
+    def abandon(self, host):
+        host.agent.stop()
+        self.new += [host] if self.again else []
+
+
+class Clock:
+    """Ten seconds pass while the engine sleeps a moment."""
+
+    def __init__(self):
+        self.now_s = 0.0
+
+    def __call__(self):
+        return self.now_s
+
+    def sleep(self, _):
+        time.sleep(0.05)
+        self.now_s += 10
+
+
+@pytest.fixture
+def measured(tmp_path, monkeypatch):
+    monkeypatch.setenv("GREENBENCH_STATE", str(tmp_path))
+
+    def run(*hosts, again=False, protocol=None, **changes):
+        matrix = {"runtime": ["pytorch"], "model": ["resnet50"], "batch_size": [1, 2]}
+        values = {"name": "t", "matrix": matrix, "protocol": protocol or {"rounds": 1, "window_s": 0.01}}
+        request = FleetRequest(
+            suite=parse_suite(values, "test"), seed=0, out=tmp_path / "out", run_id="all", **changes
+        )
+        clock = Clock()
+        found = LocalHosts(*hosts, again=again)
+        return measure_fleet(found, request, Silence(), clock=clock, sleep=clock.sleep)
+
+    return run
+
+
+def events(tmp_path):
+    return list(read_events(tmp_path / "out" / "all.fleet.jsonl"))
+
+
+def test_the_node_of_every_block_is_in_the_manifest(measured):
+    outcome = measured(LocalHost("one"), LocalHost("two"))
+    shards = StoredRun(outcome.folders[0]).manifest().shards
+    assert {own.fleet_node for own in shards} == {"one", "two"}
+    assert not outcome.missing
+
+
+def test_a_controller_that_fails_is_tried_again_and_trials_are_there_once(measured, tmp_path):
+    outcome = measured(LocalHost("one", fails=2))
+    assert not outcome.missing
+    assert len(StoredRun(outcome.folders[0]).trials()) == 2
+    assert sum(event["event"] == "block_failed" for event in events(tmp_path)) == 2
+
+
+def test_a_block_that_always_fails_is_named_and_the_rest_is_merged(measured):
+    outcome = measured(LocalHost("one", fails=3))
+    (sentence,) = outcome.missing
+    assert "another run holds the state folder" in sentence
+    run = StoredRun(outcome.folders[0])
+    assert len(run.trials()) == 1
+    assert run.manifest().shards_missing
+
+
+def test_a_lost_host_that_comes_back_goes_on(measured):
+    outcome = measured(LocalHost("one", lost=1), again=True)
+    assert not outcome.missing
+    assert len(StoredRun(outcome.folders[0]).trials()) == 2
+
+
+def test_blocks_of_a_kind_that_stays_away_are_named(measured):
+    outcome = measured(LocalHost("one", label="A", lost=1), LocalHost("two", label="B"), replicate=True)
+    assert [folder.name for folder in outcome.folders] == ["all-b"]
+    assert len(outcome.missing) == 2
+    assert all("on A: " in sentence for sentence in outcome.missing)
+
+
+def test_nobody_to_measure_is_one_line_with_every_reason(measured):
+    with pytest.raises(ConfigurationError, match="no node has the resource greenbench_host"):
+        measured()
+    with pytest.raises(ConfigurationError, match=r"old: it has greenbench 0\.0.*; bare: jax is not built"):
+        measured(LocalHost("old", greenbench_version="0.0"), LocalHost("bare", problem="jax is not built"))
+
+
+def test_other_packages_than_the_first_hosts_are_turned_away(measured, tmp_path):
+    outcome = measured(
+        LocalHost("one", requirements={"pytorch": "a"}), LocalHost("two", requirements={"pytorch": "b"})
+    )
+    assert {own.fleet_node for own in StoredRun(outcome.folders[0]).manifest().shards} == {"one"}
+    (refused,) = [event for event in events(tmp_path) if event["event"] == "host_refused"]
+    assert refused["reasons"] == ["pytorch is built from b, on the first host from a"]
+
+
+def test_a_clock_that_is_off_is_told_with_the_host(measured, tmp_path):
+    measured(LocalHost("one", utc_s=time.time() - 100))
+    (admitted,) = [event for event in events(tmp_path) if event["event"] == "host_admitted"]
+    assert "its time of day is off by" in admitted["note"]
+
+
+def test_a_pilot_of_the_whole_plan_is_refused_before_any_host_is_asked(measured):
+    with pytest.raises(ConfigurationError, match=r"protocol\.target_u"):
+        measured(LocalHost("one"), protocol={"target_u": 0.05})

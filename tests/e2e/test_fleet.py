@@ -1,0 +1,49 @@
+"""Two nodes of a Ray cluster on this machine measure real runtimes, each with a state folder of its own."""
+
+import json
+import os
+import shutil
+
+import pyarrow.parquet as pq
+import pytest
+from ray.cluster_utils import Cluster
+
+from greenbench.cluster.ray_hosts import RESOURCE
+
+pytestmark = [
+    pytest.mark.runtime,
+    pytest.mark.ray,
+    pytest.mark.timeout(1800),
+    pytest.mark.filterwarnings("default"),
+]
+
+
+@pytest.fixture
+def cluster(built_venv, tmp_path):
+    made = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
+    for name in ("n0", "n1"):
+        state = tmp_path / name
+        # Linked, not copied: environments are large. The lock and what runs are each host's own.
+        shutil.copytree(
+            built_venv,
+            state,
+            copy_function=os.link,
+            symlinks=True,
+            ignore=shutil.ignore_patterns("lock", "run", "logs"),
+        )
+        made.add_node(num_cpus=1, resources={RESOURCE: 1}, env_vars={"GREENBENCH_STATE": str(state)})
+    yield made
+    made.shutdown()
+
+
+def test_two_hosts_measure_one_plan_for_real(greenbench, cluster, short, tmp_path):
+    asked = (*short, "--launcher", "venv", "--rounds", "2", "--set", "batch_size=[1, 2]")
+    ended = greenbench("run", *asked, "--engine", "ray", "--address", cluster.address)
+    assert ended.status == 0, ended.err
+    folder = tmp_path / ended.out.splitlines()[-1]
+    rows = pq.read_table(folder / "trials.parquet").to_pylist()
+    assert len({row["trial_id"] for row in rows}) == len(rows) == 8
+    assert all(row["throughput_samples_per_s"] > 0 for row in rows)
+    manifests = json.loads((folder / "manifest.json").read_text())["shards"]
+    assert len({manifest["fleet_node"] for manifest in manifests}) == 2
+    assert (folder / "report.html").exists()
