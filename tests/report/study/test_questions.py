@@ -252,3 +252,11 @@ def test_claims_that_share_a_reason_share_a_line():
         "C1, C2, C3, C4, C5, C6, C7, C8 not measured: the study's claims are about a GPU"
     )
     assert len(lines) == 2
+
+
+def test_drift_counts_loads_and_claims_no_interval():
+    trials = pair()
+    windows = [*trials, *(replace(one, window=2, trial_id=f"{one.trial_id}.2") for one in trials)]
+    found = told(windows).energy_drift
+    assert found.points == len(trials)
+    assert (found.low, found.high, found.p) == (None, None, None)
