@@ -115,7 +115,7 @@ def test_without_energy_time_answers_and_the_reason_is_said():
         "resnet50, batch 64, fp32, cuda: PyTorch takes 23.1% (22.8 to 23.4) less time than TensorFlow "
         "(no energy is compared: TensorFlow has no energy per sample: no NVIDIA driver here); 10 rounds."
     )
-    assert "Energy was not compared; time differs in 1 of 1 comparison" in question_sentence(found)
+    assert "Energy was not compared; time: of 1 comparison 1 different." in question_sentence(found)
 
 
 def test_energies_of_other_scopes_are_not_compared():
