@@ -260,3 +260,9 @@ def test_drift_counts_loads_and_claims_no_interval():
     found = told(windows).energy_drift
     assert found.points == len(trials)
     assert (found.low, found.high, found.p) == (None, None, None)
+
+
+def test_energy_without_an_idle_baseline_says_so():
+    (finding,) = only([replace(one, energy_gpu_net_b0_j=None) for one in pair()]).findings
+    assert finding.energy_net.absent.endswith("no idle baseline (B0) was kept for it")
+    assert finding.energy.outcome is Outcome.LOWER
