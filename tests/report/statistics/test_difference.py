@@ -111,3 +111,9 @@ def test_spearmans_interval_holds_the_truth():
         found = spearman(x, r * x + np.sqrt(1 - r**2) * noise)
         held += found.low <= truth <= found.high
     assert 0.93 <= held / runs <= 0.97
+
+
+def test_a_hundred_rounds_are_still_exact():
+    found = signed_rank(list(np.random.default_rng(1).normal(0.5, 1, 100)))
+    assert 0.95 <= found.confidence < 0.951
+    assert 0.2 < found.low < found.estimate < found.high < 0.8

@@ -57,6 +57,21 @@ def test_a_decision_names_the_effect_and_its_interval():
     assert len(found.findings) == 4
 
 
+def test_the_first_claims_mechanism_is_tested_by_itself():
+    usage = {"mxnet": (0.5, 0.9), "pytorch": (1.0, 0.8), "tensorflow": (2.0, 0.95)}
+    trials = [
+        replace(one, cpu_s=usage[one.runtime][0], gpu_util_mean=usage[one.runtime][1])
+        if one.runtime in usage
+        else one
+        for one in as_in_the_study()
+    ]
+    found = claims(trials)["C1"]
+    assert found.reason.endswith(
+        "; its mechanism: CPU time per sample lower in 4 of 4, GPU utilisation higher in 2 of 4"
+    )
+    assert "mechanism" not in claims(as_in_the_study())["C1"].reason
+
+
 def without(trials, **values):
     return [one for one in trials if any(getattr(one, name) != value for name, value in values.items())]
 

@@ -115,7 +115,7 @@ def test_without_energy_time_answers_and_the_reason_is_said():
         "resnet50, batch 64, fp32, cuda: PyTorch takes 23.1% (22.8 to 23.4) less time than TensorFlow "
         "(no energy is compared: TensorFlow has no energy per sample: no NVIDIA driver here); 10 rounds."
     )
-    assert "Energy was not compared; time differs in 1 of 1 comparison" in question_sentence(found)
+    assert "Energy was not compared; time: of 1 comparison 1 different." in question_sentence(found)
 
 
 def test_energies_of_other_scopes_are_not_compared():
@@ -252,3 +252,17 @@ def test_claims_that_share_a_reason_share_a_line():
         "C1, C2, C3, C4, C5, C6, C7, C8 not measured: the study's claims are about a GPU"
     )
     assert len(lines) == 2
+
+
+def test_drift_counts_loads_and_claims_no_interval():
+    trials = pair()
+    windows = [*trials, *(replace(one, window=2, trial_id=f"{one.trial_id}.2") for one in trials)]
+    found = told(windows).energy_drift
+    assert found.points == len(trials)
+    assert (found.low, found.high, found.p) == (None, None, None)
+
+
+def test_energy_without_an_idle_baseline_says_so():
+    (finding,) = only([replace(one, energy_gpu_net_b0_j=None) for one in pair()]).findings
+    assert finding.energy_net.absent.endswith("no idle baseline (B0) was kept for it")
+    assert finding.energy.outcome is Outcome.LOWER

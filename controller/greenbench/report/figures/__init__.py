@@ -6,6 +6,7 @@ from greenbench.report.figures.course import drift_figure, power_figure, spans_o
 from greenbench.report.figures.draw import FORMATS, draw_files, javascript
 from greenbench.report.figures.effects import effects_figure
 from greenbench.report.figures.figure import Figure, Panel, Value
+from greenbench.report.figures.questions import questions_figure
 from greenbench.report.figures.theme import DARK, LIGHT, PAGE, configuration
 from greenbench.report.measure import ENERGY, LATENCY, RATE
 
@@ -31,6 +32,7 @@ def figures_of(document: Document) -> tuple[Figure, ...]:
     return (
         cost_figure(document, ENERGY),
         cost_figure(document, LATENCY),
+        questions_figure(document),
         effects_figure(document, main),
         front_figure(document),
         breakdown_figure(document),

@@ -26,8 +26,10 @@ def effects_figure(document: Document, measure: Measure) -> Figure:
         title="Who costs less, and how surely?",
         caption=(
             f"{measure.label} of a cell divided by that of the cell with the best mean, from rounds that "
-            "both have, with the 95% interval of the geometric mean. An interval that holds 1 decides "
-            "nothing. Valid and doubtful trials only; not corrected for the number of comparisons."
+            "both have, with the 95% interval of the geometric mean by Student's t: it assumes normal "
+            "differences and needs two rounds, where the answers assume symmetry and need six. An interval "
+            "that holds 1 decides nothing. Valid and doubtful trials only; not corrected for the number of "
+            "comparisons."
         ),
         panels=tuple(Panel(title=title, chart=_panel(document, rows)) for title, rows in panels.items()),
         columns=("group", "cell", "divided by", "ratio", "low", "high", "rounds", "decided"),

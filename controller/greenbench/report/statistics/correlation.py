@@ -16,14 +16,14 @@ class Correlation:
         rho: -1 to 1.
         low: Lower end of the 95% interval; None below four points.
         high: Upper end, likewise.
-        p: Two-sided, from Student's t.
+        p: Two-sided, from Student's t; None where points are not independent.
         points: How many.
     """
 
     rho: float
     low: float | None
     high: float | None
-    p: float
+    p: float | None
     points: int
 
 

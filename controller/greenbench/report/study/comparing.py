@@ -39,6 +39,12 @@ NET = Quantity(
     is_energy=True,
 )
 TIME = Quantity(name="time", words="time per sample", of_trial=seconds_per_sample)
+CPU_TIME = Quantity(
+    name="cpu_s",
+    words="CPU time per sample",
+    of_trial=lambda trial: trial.cpu_s / trial.samples if trial.cpu_s and trial.samples else None,
+)
+GPU_USE = Quantity(name="gpu_util_mean", words="GPU utilisation", of_trial=lambda trial: trial.gpu_util_mean)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,6 +1,7 @@
 """What holds over a whole run: whether energy goes with time, and whether costs drift with the order."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from statistics import fmean, median
 
 from greenbench.report.contrast import round_means
@@ -27,19 +28,27 @@ def energy_with_time(cells: Iterable[CellTrials], energy: Quantity) -> Correlati
 
 
 def drift_of(cells: Sequence[CellTrials], quantity: Quantity) -> Correlation | None:
-    """Return the rank correlation of position in the run with a cost relative to its own cell's mean.
+    """Return the rank correlation of position in the run with a load's cost relative to its own cell's mean.
+
+    It has no interval and no p-value: loads of one round share the host's state, so they are no independent
+    points.
 
     Args:
         cells: Of one run.
         quantity: The cost.
 
     Returns:
-        None below three trials, or where none varies; cells of a single trial have nothing to vary from.
+        None below three loads, or where none varies; cells of a single round have nothing to vary from.
     """
-    points = []
-    for cell in cells:
-        known = [(trial.position, value) for trial in cell.used if (value := quantity.of_trial(trial))]
-        if len(known) > 1:
-            mean = fmean(value for _, value in known)
-            points += [(position, value / mean) for position, value in known]
-    return spearman(*zip(*points, strict=True)) if points else None
+    points = [point for cell in cells for point in _relative(cell, quantity)]
+    found = spearman(*zip(*points, strict=True)) if points else None
+    return found and replace(found, low=None, high=None, p=None)
+
+
+def _relative(cell: CellTrials, quantity: Quantity) -> list[tuple[int, float]]:
+    positions = {trial.round: trial.position for trial in cell.used}
+    means = round_means(cell.used, quantity.of_trial)
+    if len(means) <= 1:
+        return []
+    middle = fmean(means.values())
+    return [(positions[number], mean / middle) for number, mean in means.items()]

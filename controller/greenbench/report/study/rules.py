@@ -1,10 +1,11 @@
 """Which comparisons each claim asks of a run, and by which rule they decide it."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 
 from greenbench.report.numbers import counted
+from greenbench.report.statistics import Outcome
 from greenbench.report.study.claims import (
     TEXTS,
     Claim,
@@ -20,7 +21,15 @@ from greenbench.report.study.claims import (
     not_higher,
     not_measured,
 )
-from greenbench.report.study.comparing import NET, CellTrials, Finding, finding_of
+from greenbench.report.study.comparing import (
+    CPU_TIME,
+    GPU_USE,
+    NET,
+    CellTrials,
+    Finding,
+    effect_of,
+    finding_of,
+)
 from greenbench.report.study.conversions import decide_conversions
 from greenbench.report.study.course import energy_with_time
 from greenbench.report.study.naming import model_name, provider_name, runtime_name
@@ -52,7 +61,7 @@ class Bench:
         """Compare what is asked for: model, batch size, who, against whom."""
         findings, missing = [], []
         for model, batch, subject, other in asked:
-            a, b = (self._cell(model, batch, who) for who in (other, subject))
+            a, b = (self.cell(model, batch, who) for who in (other, subject))
             if a and b:
                 findings.append(finding_of(a, b, self.manifest.absent))
             else:
@@ -61,7 +70,8 @@ class Bench:
                 missing += [Missing(place=place, reason=self._why(model, batch, who)) for who in whose]
         return Evidence(findings=tuple(findings), missing=tuple(missing))
 
-    def _cell(self, model: str, batch: int, who: _Who) -> CellTrials | None:
+    def cell(self, model: str, batch: int, who: _Who) -> CellTrials | None:
+        """Return whose cell is meant; None where it was not measured."""
         setting = self.settings.get((model, batch))
         if setting is None:
             return None
@@ -141,7 +151,7 @@ def _chosen(settings: Sequence[Setting]) -> dict[tuple[str, int], Setting]:
 def _about_frameworks(bench: Bench) -> Iterator[Claim]:
     pytorch, tensorflow, mxnet = (("pytorch", None), ("tensorflow", None), ("mxnet", None))
     first = bench.evidence([(model, 1, mxnet, rival) for model in VISION for rival in (pytorch, tensorflow)])
-    yield decide_all("C1", first, reproduces=lower, contradicts=higher)
+    yield _with_mechanism(bench, decide_all("C1", first, reproduces=lower, contradicts=higher))
     second = bench.evidence([(model, 64, mxnet, pytorch) for model in VISION])
     yield decide_all("C2", second, reproduces=equivalent, contradicts=beyond)
     third = bench.evidence([(model, 64, tensorflow, rival) for model in VISION for rival in (pytorch, mxnet)])
@@ -150,6 +160,22 @@ def _about_frameworks(bench: Bench) -> Iterator[Claim]:
         [("bert_base", size, pytorch, rival) for size in BATCHES for rival in (tensorflow, mxnet)]
     )
     yield decide_all("C4", fourth, reproduces=lower, contradicts=higher)
+
+
+def _with_mechanism(bench: Bench, claim: Claim) -> Claim:
+    """Return C1 with what became of its stated mechanism: more use of the GPU and less of the CPU."""
+    cells = [
+        (a, b)
+        for model in VISION
+        for rival in ("pytorch", "tensorflow")
+        if (a := bench.cell(model, 1, (rival, None))) and (b := bench.cell(model, 1, ("mxnet", None)))
+    ]
+    said = [
+        f"{quantity.words} {wanted} in {sum(outcome is wanted for outcome in outcomes)} of {len(outcomes)}"
+        for quantity, wanted in ((CPU_TIME, Outcome.LOWER), (GPU_USE, Outcome.HIGHER))
+        if (outcomes := [one for a, b in cells if (one := effect_of(quantity, a, b, {}).outcome)])
+    ]
+    return replace(claim, reason=f"{claim.reason}; its mechanism: {', '.join(said)}") if said else claim
 
 
 def _usually(bench: Bench, name: str) -> Claim:

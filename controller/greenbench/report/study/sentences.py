@@ -36,11 +36,13 @@ def _tally(findings: Sequence[Finding], place: int, words: str) -> str:
     outcomes = Counter(outcome for finding in findings if (outcome := finding.effects[place].outcome))
     if not outcomes:
         return f"{words} was not compared"
-    differ = outcomes[Outcome.LOWER] + outcomes[Outcome.HIGHER]
-    return (
-        f"{words} differs in {differ} of {counted(outcomes.total(), 'comparison')}, is the same within 5% in "
-        f"{outcomes[Outcome.EQUIVALENT]} and open in {outcomes[Outcome.OPEN]}"
-    )
+    parts = {
+        "different": outcomes[Outcome.LOWER] + outcomes[Outcome.HIGHER],
+        "the same within 5%": outcomes[Outcome.EQUIVALENT],
+        "open": outcomes[Outcome.OPEN],
+    }
+    said = ", ".join(f"{count} {name}" for name, count in parts.items() if count)
+    return f"{words}: of {counted(outcomes.total(), 'comparison')} {said}"
 
 
 def group_sentence(group: Group) -> str:

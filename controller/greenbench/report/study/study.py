@@ -23,7 +23,7 @@ class Study:
         claims: C1 to C9.
         energy_time: Rank correlation of gross energy and time over cells; None below three with both.
         energy_net_time: The same, net of idle.
-        energy_drift: Rank correlation of gross energy, relative to its cell, with position in the run.
+        energy_drift: Rank correlation of a load's gross energy, relative to its cell, with its position.
         time_drift: The same of time.
     """
 
