@@ -12,9 +12,10 @@ import time
 from datetime import UTC, datetime
 from pathlib import Path
 
+import psutil
 from ray.cluster_utils import Cluster
 
-from greenbench.cluster.agent import Programs, engine_cpu_s
+from greenbench.cluster.agent import Programs
 from greenbench.cluster.engine import FleetRequest, measure_fleet
 from greenbench.cluster.ray_hosts import RESOURCE, ray_hosts
 from greenbench.core.progress import Silence
@@ -61,14 +62,29 @@ def _add(cluster: Cluster, state: Path) -> None:
 def _row(cluster: Cluster, suite: Suite, folder: Path, count: int, window_s: float) -> str:
     request = FleetRequest(suite=suite, seed=0, out=folder / "results", run_id=f"on{count}")
     with ray_hosts(cluster.address, PROGRAMS) as hosts:
-        begin_s, before_s = time.monotonic(), sum(engine_cpu_s().values())
+        begin_s, before = time.monotonic(), _ray_cpu_s()
         outcome = measure_fleet(hosts, request, Silence())
-        wall_s, cpu_s = time.monotonic() - begin_s, sum(engine_cpu_s().values()) - before_s
+        wall_s, after = time.monotonic() - begin_s, _ray_cpu_s()
+    # A process that is new counts from its start; Ray's long-lived ones are all still there.
+    cpu_s = sum(seconds - before.get(pid, 0.0) for pid, seconds in after.items())
     if outcome.missing:
         raise SystemExit("; ".join(outcome.missing))
     ideal_s = BLOCKS * ROUNDS * len(RUNTIMES) * window_s / count
     share = cpu_s / wall_s
     return f"| {count} | {wall_s:.1f} | {ideal_s:.1f} | {wall_s / ideal_s:.2f} | {share:.1%} |"
+
+
+def _ray_cpu_s() -> dict[int, float]:
+    """Return pid -> CPU seconds so far of what this cluster runs, controllers and this process left out."""
+    found = {}
+    for process in psutil.Process().children(recursive=True):
+        try:
+            if HOST not in process.cmdline():
+                times = process.cpu_times()
+                found[process.pid] = times.user + times.system
+        except psutil.Error:
+            continue
+    return found
 
 
 if __name__ == "__main__":

@@ -9,12 +9,10 @@ import subprocess
 import sys
 import tarfile
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-
-import psutil
 
 from greenbench.results.stored import EVENTS
 
@@ -115,10 +113,6 @@ class HostAgent:
         shutil.rmtree(self._folder)
         return held.getvalue()
 
-    def ray_cpu_s(self) -> Mapping[str, float]:
-        """Return the CPU seconds so far of the processes that the engine itself runs here, by name."""
-        return engine_cpu_s()
-
     def _run(self) -> Path:
         (log,) = (self._folder / "out").glob(f"*/{EVENTS}")
         return log.parent
@@ -136,16 +130,3 @@ class HostAgent:
 
 def _end_with_parent() -> None:
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGINT)
-
-
-def engine_cpu_s() -> dict[str, float]:
-    """Return the CPU seconds so far of Ray's processes on this host, by name."""
-    found: dict[str, float] = {}
-    for process in psutil.process_iter(["name", "cmdline", "cpu_times"]):
-        line = " ".join(process.info["cmdline"] or ())
-        own = "/ray/" in line or line.startswith("ray::")
-        if own and process.info["cpu_times"]:
-            times = process.info["cpu_times"]
-            name = str(process.info["name"])
-            found[name] = found.get(name, 0.0) + times.user + times.system
-    return found

@@ -63,10 +63,6 @@ class RayHost:
         archive: bytes = self._ask("collect", within_s=COLLECT_S)
         return archive
 
-    def ray_cpu_s(self) -> dict[str, float]:
-        """Return the CPU seconds so far of Ray's own processes there, by name."""
-        return dict(self._ask("ray_cpu_s"))
-
     def end(self) -> None:
         """Kill the agent, and with it the controller."""
         self._ray.kill(self._agent, no_restart=True)
