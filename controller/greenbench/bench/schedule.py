@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from random import Random
 
 from greenbench.bench.baseline import measure_baseline
+from greenbench.bench.basis import BASIS, basis_fields
 from greenbench.bench.durations import Durations
 from greenbench.bench.environment import Environment
 from greenbench.bench.house import House
@@ -143,6 +144,10 @@ def _one_load(bench: Bench, plan: Plan, load: PlannedLoad, rest: Rest) -> None:
         iterations=IterationTable(load_id=load.load_id, end_ns=measured.ends_ns),
         readings=tuple(measured.record.values()) if measured.record else (),
     )
+    if measured.record:
+        said = basis_fields(measured.record, bench.instruments, measured.windows)
+        doubts = measured.doubts
+        bench.folder.log(BASIS, load_id=load.load_id, attempt=attempt, doubts=doubts, **said)
     bench.folder.add_baselines(measured.baselines)
     _keep(bench, load, attempt, rows_of(bench.identity, load, measured, bench.instruments, attempt=attempt))
     bench.durations.learn(load.cell, plan.protocol, measured.elapsed_s)
