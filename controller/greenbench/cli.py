@@ -425,6 +425,28 @@ def gate(
 
 
 @app.command()
+def verify(
+    run_id: Annotated[
+        str | None, typer.Argument(metavar="[RUN]", help="A run's id or folder; the newest.")
+    ] = None,
+    *,
+    out: OutFolder = DEFAULT_OUT,
+    as_json: AsJson = False,
+) -> None:
+    """Check a run against itself: digests, completeness, order, every window from its raw readings."""
+    from greenbench.bench.verify import verify_run
+    from greenbench.report.verified import findings_json, print_findings
+    from greenbench.results.runs import find_run, newest_run
+
+    done = verify_run(find_run(run_id, out) if run_id else newest_run(out))
+    if as_json:
+        _print_json(findings_json(done.findings, done.notes, trials=done.trials, head=done.head))
+    else:
+        print_findings(done.findings, done.notes, trials=done.trials, head=done.head, console=_screen())
+    raise typer.Exit(int(bool(done.findings)))
+
+
+@app.command()
 def query(
     run: Annotated[str, typer.Argument(metavar="RUN", help="A run's id or folder.")],
     sql: Annotated[str, typer.Argument(help="DuckDB's SQL over the views of docs/report.md.")],

@@ -1,4 +1,5 @@
 import errno
+import hashlib
 import json
 import math
 import os
@@ -27,7 +28,21 @@ def log(path, **more):
 def test_a_line_carries_event_clock_and_time_of_day(path):
     with log(path) as events:
         events.append("trial", value=1.5)
-    assert path.read_text() == '{"event":"trial","t_ns":42,"utc":"2026-01-02T03:04:05.678Z","value":1.5}\n'
+    nothing = hashlib.sha256(b"").hexdigest()
+    expected = '{"event":"trial","t_ns":42,"utc":"2026-01-02T03:04:05.678Z","chain":"%s","value":1.5}\n'
+    assert path.read_text() == expected % nothing
+
+
+def test_every_line_names_the_one_before_it_over_a_torn_end_too(path):
+    with log(path) as events:
+        events.append("a")
+        events.append("b")
+    path.write_bytes(path.read_bytes() + b'{"event":"torn')
+    with log(path) as events:
+        events.append("c")
+    lines = path.read_bytes().splitlines(keepends=True)
+    named = [json.loads(line)["chain"] for line in lines]
+    assert named == [hashlib.sha256(line).hexdigest() for line in (b"", *lines[:-1])]
 
 
 def test_every_event_is_synced_and_so_is_the_folder_at_creation(path, monkeypatch):

@@ -106,7 +106,8 @@ def test_raw_data_is_on_disk_before_the_trial_event(run, make, monkeypatch):
         lambda *a, **k: (seen.append({p.name for p in (run.path / "parts").iterdir()}), real(*a, **k)),
     )
     run.add_trial(make.trial(), make.iterations(), [make.series()])
-    assert seen == [{"r01.c.a1.readings.parquet", "r01.c.a1.iterations.parquet"}]
+    both = {"r01.c.a1.readings.parquet", "r01.c.a1.iterations.parquet"}
+    assert seen == [both, both]  # what was recorded, by its digest; then the trial
 
 
 def test_an_unfinished_run_reads_from_log_and_parts(run, make):

@@ -87,11 +87,12 @@ def rows_of(
         doubts = measured.doubts
         return (replace(row, doubts=doubts, verdict=worst(doubts), failure=measured.parity.sentence),)
     return tuple(
-        _row(
+        window_row(
             blank_row(identity, planned, attempt=attempt, window=number),
             window,
-            measured,
             instruments,
+            doubts=measured.doubts,
+            baselines=measured.baselines,
             estimate_cpu=identity.estimate_cpu,
         )
         for number, window in enumerate(measured.windows, start=1)
@@ -126,10 +127,26 @@ def parity_row(cell: Cell, measured: MeasuredLoad) -> dict[str, Any]:
     }
 
 
-def _row(
-    row: Trial, window: Window, measured: MeasuredLoad, instruments: Instruments, *, estimate_cpu: bool
+def window_row(
+    row: Trial,
+    window: Window,
+    instruments: Instruments,
+    *,
+    doubts: tuple[Doubt, ...],
+    baselines: tuple[Baseline, ...],
+    estimate_cpu: bool,
 ) -> Trial:
-    doubts = (*measured.doubts, *judge(window, instruments.limits))
+    """Return a blank row with every figure of its window; `greenbench verify` calls it again.
+
+    Args:
+        row: Names what was asked for.
+        window: Cut from the record.
+        instruments: Meters and limits in force.
+        doubts: Of the whole load.
+        baselines: The load's own (B1).
+        estimate_cpu: Whether ``energy_cpu_estimated_j`` is filled in.
+    """
+    doubts = (*doubts, *judge(window, instruments.limits))
     samples = window.iterations * row.batch_size
     filled = replace(
         row,
@@ -159,7 +176,7 @@ def _row(
         absent=(*instruments.meters.absent, *window.absent),
     )
     filled = _with_energy(filled, window, instruments)
-    filled = _net_of_loaded(filled, measured.baselines)
+    filled = _net_of_loaded(filled, baselines)
     if estimate_cpu and window.cpu_s is not None:
         filled = replace(filled, energy_cpu_estimated_j=estimate_cpu_j(window.cpu_s).energy_j)
     return filled

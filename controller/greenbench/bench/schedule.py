@@ -5,6 +5,8 @@ from dataclasses import dataclass, replace
 from random import Random
 
 from greenbench.bench.baseline import measure_baseline
+from greenbench.bench.basis import BASIS, basis_fields
+from greenbench.bench.breaker import Breaker, worth_another_try
 from greenbench.bench.durations import Durations
 from greenbench.bench.environment import Environment
 from greenbench.bench.house import House
@@ -14,12 +16,13 @@ from greenbench.bench.rounds import fix_rounds
 from greenbench.bench.rows import RunIdentity, blank_row, net_of_host, parity_row, rows_of
 from greenbench.bench.trial import MeasuredLoad, measure_load
 from greenbench.core.doubt import Rule, Verdict
-from greenbench.core.errors import ConfigurationError, FleetError, MeterError
+from greenbench.core.errors import ConfigurationError, FleetError, HopelessRunError, MeterError
 from greenbench.core.plan import Plan, PlannedLoad
 from greenbench.core.progress import Observer
 from greenbench.core.trial import Baseline, Trial
 from greenbench.core.units import seconds_from_ns
 from greenbench.energy.recorder import Recorder
+from greenbench.results.cells import last_attempts
 from greenbench.results.folder import RunFolder
 from greenbench.results.parts import IterationTable
 
@@ -53,8 +56,8 @@ class Bench:
 def execute(bench: Bench, plan: Plan) -> tuple[Trial, ...]:
     """Measure every load of a plan that its folder does not hold yet.
 
-    A failed load is stored as a failed trial and the run goes on. Interrupted at any moment,
-    everything finished is on disk and `greenbench run --resume` continues.
+    A failed load is stored as a failed trial and tried once more; then the run goes on, unless load after
+    load fails. Interrupted at any moment, everything finished is on disk and `greenbench run --resume` continues.
 
     Args:
         bench: What to work with.
@@ -62,10 +65,13 @@ def execute(bench: Bench, plan: Plan) -> tuple[Trial, ...]:
 
     Returns:
         Every trial of the run, columns net of B0 filled in.
+
+    Raises:
+        HopelessRunError: Load after load failed; everything finished is kept.
     """
     try:
         _measure_all(bench, plan)
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, HopelessRunError):
         _finish(bench, interrupted=True)
         raise
     return _finish(bench, interrupted=False)
@@ -85,7 +91,9 @@ def _measure_rounds(bench: Bench, plan: Plan, rest: Rest, measured_ns: int) -> i
     """Measure the loads of a plan that are not on disk yet; return when B0 was measured last."""
     finished = bench.folder.finished_loads()
     waiting = [load for load in plan.loads if load.load_id not in finished]
+    breaker = Breaker()
     for number, load in enumerate(waiting):
+        _give_up_where_hopeless(bench, breaker, waiting[number:])
         if seconds_from_ns(bench.instruments.clock() - measured_ns) > BASELINE_EVERY_S:
             measured_ns = _host_baseline(bench, plan)
         bench.observer.load_started(
@@ -94,8 +102,16 @@ def _measure_rounds(bench: Bench, plan: Plan, rest: Rest, measured_ns: int) -> i
             total=len(plan.loads),
             remaining_s=bench.durations.total_s(waiting[number:], plan.protocol),
         )
-        _one_load(bench, plan, load, rest)
+        breaker.ended(load.cell.runtime, _one_load(bench, plan, load, rest))
     return measured_ns
+
+
+def _give_up_where_hopeless(bench: Bench, breaker: Breaker, waiting: Sequence[PlannedLoad]) -> None:
+    try:
+        breaker.check(load.cell.runtime for load in waiting)
+    except HopelessRunError as err:
+        bench.folder.log("run_hopeless", reason=str(err))
+        raise
 
 
 def _host_baseline(bench: Bench, plan: Plan) -> int:
@@ -118,7 +134,20 @@ def _host_baseline(bench: Bench, plan: Plan) -> int:
     return instruments.clock()
 
 
-def _one_load(bench: Bench, plan: Plan, load: PlannedLoad, rest: Rest) -> None:
+def _one_load(bench: Bench, plan: Plan, load: PlannedLoad, rest: Rest) -> str | None:
+    """Measure a load, once more where it fails; return why it failed in the end."""
+    while True:
+        try:
+            return _one_attempt(bench, plan, load, rest)
+        except _TryAgainError as again:
+            bench.observer.note(f"{load.load_id} failed and is tried again: {again}")
+
+
+class _TryAgainError(Exception):
+    """An attempt failed and is on disk as such."""
+
+
+def _one_attempt(bench: Bench, plan: Plan, load: PlannedLoad, rest: Rest) -> str | None:
     attempt = bench.folder.start_load(load.load_id, position=load.position)
     generator = Random(f"{plan.seed} {load.load_id} {attempt}")  # noqa: S311 - phases, not secrets
     try:
@@ -133,8 +162,13 @@ def _one_load(bench: Bench, plan: Plan, load: PlannedLoad, rest: Rest) -> None:
         )
     except (FleetError, MeterError) as err:
         row = blank_row(bench.identity, load, attempt=attempt, window=1)
-        _keep(bench, load, attempt, (replace(row, failure=str(err), absent=bench.instruments.meters.absent),))
-        return
+        row = replace(row, failure=str(err), absent=bench.instruments.meters.absent)
+        failed = [trial for trial in bench.folder.trials() if trial.load_id == load.load_id and trial.failure]
+        if worth_another_try(err, failed=1 + len(failed)):
+            _store(bench, row)
+            raise _TryAgainError(str(err)) from err
+        _keep(bench, load, attempt, (row,))
+        return str(err)
     measured = _in_its_environment(bench, load, measured)
     bench.folder.add_parity(parity_row(load.cell, measured))
     bench.folder.add_raw(
@@ -143,9 +177,14 @@ def _one_load(bench: Bench, plan: Plan, load: PlannedLoad, rest: Rest) -> None:
         iterations=IterationTable(load_id=load.load_id, end_ns=measured.ends_ns),
         readings=tuple(measured.record.values()) if measured.record else (),
     )
+    if measured.record:
+        said = basis_fields(measured.record, bench.instruments, measured.windows)
+        doubts = measured.doubts
+        bench.folder.log(BASIS, load_id=load.load_id, attempt=attempt, doubts=doubts, **said)
     bench.folder.add_baselines(measured.baselines)
     _keep(bench, load, attempt, rows_of(bench.identity, load, measured, bench.instruments, attempt=attempt))
     bench.durations.learn(load.cell, plan.protocol, measured.elapsed_s)
+    return None
 
 
 def _in_its_environment(bench: Bench, load: PlannedLoad, measured: MeasuredLoad) -> MeasuredLoad:
@@ -168,9 +207,13 @@ def _keep(bench: Bench, load: PlannedLoad, attempt: int, rows: tuple[Trial, ...]
     }
     for row in rows:
         if row.window not in there:
-            bench.folder.add_trial(row)
-            bench.observer.trial_ended(row)
+            _store(bench, row)
     bench.folder.finish_load(load.load_id, attempt=attempt)
+
+
+def _store(bench: Bench, row: Trial) -> None:
+    bench.folder.add_trial(row)
+    bench.observer.trial_ended(row)
 
 
 def _finish(bench: Bench, *, interrupted: bool) -> tuple[Trial, ...]:
@@ -182,8 +225,8 @@ def _finish(bench: Bench, *, interrupted: bool) -> tuple[Trial, ...]:
 
 
 def exit_status(trials: Sequence[Trial]) -> int:
-    """Return 0 where nothing is invalid or failed, else 1."""
-    return int(any(trial.verdict in {Verdict.INVALID, Verdict.FAILED} for trial in trials))
+    """Return 0 where nothing is invalid or failed, each window by its last attempt; else 1."""
+    return int(any(trial.verdict in {Verdict.INVALID, Verdict.FAILED} for trial in last_attempts(trials)))
 
 
 def same_plan(plan: Plan, stored: Sequence[str]) -> None:

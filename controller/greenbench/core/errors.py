@@ -5,6 +5,7 @@ GreenbenchError                 one sentence: what failed, with which value, and
 ├── NotBuiltError               `greenbench up` has not made what is asked for (exit status 2)
 ├── StateLockedError            another measuring run holds the state folder (exit status 2)
 ├── DamagedResultsError         a run's folder that cannot be read, with the file's name
+├── HopelessRunError            load after load failed; the run was ended early, everything kept
 ├── MeterError                  a sensor that answered something impossible
 │   └── SensorAbsentError       a domain that this host cannot measure, with the reason
 └── FleetError                  a runtime, its image, its environment or the wire
@@ -42,6 +43,10 @@ class StateLockedError(GreenbenchError):
 
 class DamagedResultsError(GreenbenchError):
     """A file of a run's folder that cannot be read; names the file."""
+
+
+class HopelessRunError(GreenbenchError):
+    """Load after load failed: the run was ended early; names the last failure."""
 
 
 class MeterError(GreenbenchError):

@@ -142,24 +142,41 @@ def order(cells: Sequence[Cell], *, rounds: int, seed: int) -> tuple[PlannedLoad
     Returns:
         One load per cell and round, with positions counted over the whole run.
     """
+    by_id = {cell.cell_id: cell for cell in cells}
+    rows = order_of_ids(tuple(by_id), rounds=rounds, seed=seed)
+    return tuple(
+        PlannedLoad(round=1 + position // len(by_id), position=position, cell=by_id[cell_id])
+        for position, cell_id in enumerate(rows)
+    )
+
+
+def order_of_ids(cell_ids: Sequence[str], *, rounds: int, seed: int) -> tuple[str, ...]:
+    """Lay cells out over the rounds by their ids alone, as `order` does: what a stored run is checked by.
+
+    Args:
+        cell_ids: Distinct; each begins with its runtime's name.
+        rounds: Number of rounds, at least 1.
+        seed: Seed of every shuffle.
+    """
     generator = random.Random(seed)  # noqa: S311 - an order of measuring, not a secret
-    loads: list[PlannedLoad] = []
-    sequence: list[Cell] = []
+    found: list[str] = []
+    sequence: list[str] = []
     for number in range(1, rounds + 1):
-        sequence = _shuffled(cells, generator) if number % 2 else sequence[::-1]
-        loads += [
-            PlannedLoad(round=number, position=len(loads) + offset, cell=cell)
-            for offset, cell in enumerate(sequence)
-        ]
-    return tuple(loads)
+        sequence = _shuffled(cell_ids, generator) if number % 2 else sequence[::-1]
+        found += sequence
+    return tuple(found)
 
 
-def _shuffled(cells: Sequence[Cell], generator: random.Random) -> list[Cell]:
-    runtimes = sorted({cell.runtime for cell in cells})
+def _runtime_of(cell_id: str) -> str:
+    return cell_id.partition(".")[0]
+
+
+def _shuffled(cell_ids: Sequence[str], generator: random.Random) -> list[str]:
+    runtimes = sorted({_runtime_of(cell_id) for cell_id in cell_ids})
     generator.shuffle(runtimes)
-    result: list[Cell] = []
+    result: list[str] = []
     for runtime in runtimes:
-        own = sorted((cell for cell in cells if cell.runtime == runtime), key=lambda cell: cell.cell_id)
+        own = sorted(cell_id for cell_id in cell_ids if _runtime_of(cell_id) == runtime)
         generator.shuffle(own)
         result += own
     return result

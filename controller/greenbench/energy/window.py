@@ -42,6 +42,7 @@ class Window:
         end_ns: Last edge.
         iterations: Forward passes between them; fractional where the edges are a sensor's.
         edge_source: ``counter``, ``rapl`` or ``runtime``.
+        asked_ns: Begin and end as asked for: the edges are the first changes after them.
         iterations_u95: Half the width of the 95% interval of `iterations`, as a share of them: what edges
             inside an iteration leave open; 0 where iterations are shorter than the sensor's period.
         energy: By domain.
@@ -70,6 +71,7 @@ class Window:
     end_ns: int
     iterations: float
     edge_source: str
+    asked_ns: tuple[int, int] = (0, 0)
     iterations_u95: float = 0.0
     energy: Mapping[Domain, Energy] = field(default_factory=dict)
     latency_p50_s: float | None = None
@@ -150,6 +152,7 @@ def cut(
         end_ns=end,
         iterations=iterations,
         edge_source=edges.source,
+        asked_ns=(asked_begin_ns, asked_end_ns),
         iterations_u95=edges.iterations_u95,
         energy=energy,
         latency_p50_s=times[0],

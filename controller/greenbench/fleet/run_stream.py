@@ -138,6 +138,12 @@ class RunStream:
                 f"the run told {len(ends_ns)} end stamps for {finished.iterations} iterations",
                 code="DATA_LOSS",
             )
+        stamps = np.concatenate([[started_ns], ends_ns, [finished.monotonic_ns]])
+        if (np.diff(stamps) < 0).any():
+            raise RuntimeCallError(
+                "the run told end stamps that go back, or lie outside of its own begin and end",
+                code="DATA_LOSS",
+            )
         return RunSummary(
             started_ns=started_ns,
             finished_ns=finished.monotonic_ns,

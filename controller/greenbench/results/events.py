@@ -1,5 +1,9 @@
-"""The event log: append-only, one JSON object per line, the truth from which a run resumes."""
+"""The event log: append-only, one JSON object per line, the truth from which a run resumes.
 
+Every line names the SHA-256 of the line before it: one changed, taken out or put in breaks the chain there.
+"""
+
+import hashlib
 import json
 import math
 import os
@@ -14,6 +18,13 @@ from greenbench.core.errors import DamagedResultsError
 from greenbench.results.durable import kept_in, sync_folder
 
 Event = Mapping[str, Any]
+CHAIN = "chain"
+"""Field of an event: SHA-256 of the whole line before it, of nothing for the first."""
+
+
+def line_digest(line: bytes) -> str:
+    """Return what the next line of a log calls this one, its newline included."""
+    return hashlib.sha256(line).hexdigest()
 
 
 def utc_now() -> datetime:
@@ -67,6 +78,7 @@ class EventLog:
             self._file = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
             sync_folder(path.parent)
             self._cut_torn_line()
+            self._last = line_digest(self._last_line())
 
     def append(self, event: str, **fields: Any) -> None:
         """Write one event and wait until it is on disk.
@@ -79,10 +91,11 @@ class EventLog:
             GreenbenchError: The disk is full or refuses; the log then ends with the event before.
         """
         moment = self._now().isoformat(timespec="milliseconds").replace("+00:00", "Z")
-        values = {"event": event, "t_ns": self._clock(), "utc": moment, **plain(fields)}
+        values = {"event": event, "t_ns": self._clock(), "utc": moment, CHAIN: self._last, **plain(fields)}
         line = json.dumps(values, separators=(",", ":"), allow_nan=False).encode() + b"\n"
         with kept_in(self.path):
             self._write(line)
+        self._last = line_digest(line)
 
     def close(self) -> None:
         """Close the file; nothing is pending."""
@@ -115,6 +128,13 @@ class EventLog:
         if end < size:
             os.ftruncate(self._file, end)
             os.fsync(self._file)
+
+    def _last_line(self) -> bytes:
+        end = os.fstat(self._file).st_size
+        begin = max(0, end - 1)
+        while begin and os.pread(self._file, 1, begin - 1) != b"\n":
+            begin -= 1
+        return os.pread(self._file, end - begin, begin)
 
 
 def read_events(path: Path) -> Iterator[Event]:

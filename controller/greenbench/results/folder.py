@@ -24,9 +24,11 @@ from greenbench.results.parts import (
 from greenbench.results.rows import row_of
 from greenbench.results.runs import MANIFEST, find_run
 from greenbench.results.schema import BASELINES, TRIALS
+from greenbench.results.seal import RAW, content_of, file_digests, manifest_digest
 from greenbench.results.stored import EVENTS, TRIALS_FILE, StoredRun
 
 PARTS = "parts"
+WRITTEN = "manifest_written"
 FINISHED, INTERRUPTED = "run_finished", "run_interrupted"
 Derive = Callable[[tuple[Trial, ...], tuple[Baseline, ...]], tuple[Trial, ...]]
 
@@ -66,7 +68,9 @@ class RunFolder(StoredRun):
             path.mkdir(parents=True)
             sync_folder(out)
         manifest.write(path / MANIFEST)
-        return cls(path, EventLog(path / EVENTS))
+        folder = cls(path, EventLog(path / EVENTS))
+        folder.log(WRITTEN, sha256=manifest_digest(path))
+        return folder
 
     @classmethod
     def open(cls, run: str | Path, out: Path) -> Self:
@@ -99,6 +103,7 @@ class RunFolder(StoredRun):
             GreenbenchError: The disk is full or refuses.
         """
         manifest.write(self.path / MANIFEST)
+        self.log(WRITTEN, sha256=manifest_digest(self.path))
 
     def log(self, event: str, **fields: Any) -> None:
         """Append an event; durable on return.
@@ -130,10 +135,11 @@ class RunFolder(StoredRun):
             GreenbenchError: The disk is full or refuses.
         """
         self._make_parts()
-        label = f"{load_id}.a{attempt}"
-        write_readings(READINGS_KIND.part(self.path, label), readings, load_id=load_id, attempt=attempt)
+        label, series = f"{load_id}.a{attempt}", tuple(readings)
+        write_readings(READINGS_KIND.part(self.path, label), series, load_id=load_id, attempt=attempt)
         if iterations is not None:
             write_iterations(ITERATIONS_KIND.part(self.path, label), iterations, attempt=attempt)
+        self.log(RAW, load_id=load_id, attempt=attempt, content=content_of(series, iterations))
 
     def add_trial(
         self, trial: Trial, iterations: IterationTable | None = None, readings: Iterable[Series] | None = None
@@ -164,7 +170,7 @@ class RunFolder(StoredRun):
             number = 1 + sum(1 for _ in self.events("host_recorded"))
             path = READINGS_KIND.part(self.path, f"host.{number:03d}")
             write_readings(path, series, load_id=None, attempt=number)
-            self.log("host_recorded", number=number)
+            self.log("host_recorded", number=number, content=content_of(series, None))
         host_id = self.manifest().host.get("host_id")
         for baseline in baselines:
             self.log("baseline", baseline=row_of(replace(baseline, host_id=host_id)))
@@ -224,8 +230,8 @@ class RunFolder(StoredRun):
             parts.rmdir()
 
     def _log_outcome(self, outcome: str) -> None:
-        last = None
+        last, files = None, file_digests(self.path)
         for event in self.events():
-            last = event["event"]
-        if last != outcome:
-            self.log(outcome)
+            last = event["event"], event.get("files")
+        if last != (outcome, files):
+            self.log(outcome, files=files)

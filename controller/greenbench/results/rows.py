@@ -40,12 +40,13 @@ def baseline_of(row: Row) -> Baseline:
 
 
 def _trial(row: Row) -> Trial:
-    doubts = tuple(_doubt(item) for item in row["doubts"])
+    doubts = tuple(doubt_of(item) for item in row["doubts"])
     absent = tuple(Absent(**item) for item in row["absent"])
     return Trial(**{**row, "verdict": Verdict(row["verdict"]), "doubts": doubts, "absent": absent})
 
 
-def _doubt(item: Row) -> Doubt:
+def doubt_of(item: Row) -> Doubt:
+    """Return the doubt of its values; a null statistic is NaN."""
     return Doubt(
         rule=Rule(item["rule"]),
         value=math.nan if item["value"] is None else item["value"],
