@@ -1,6 +1,7 @@
 """``python -m greenbench_runtime``: one engine, served until SIGTERM or Ctrl-C.
 
-Exit status: 0 ended when asked, 2 wrong usage or an address that can't be had, 3 the engine can't start.
+Exit status: 0 ended when asked, 2 wrong usage or an address that can't be had, 3 the engine can't start,
+4 the GPU's context is lost: no call of this process can use it again, and a new process can.
 """
 
 import argparse
@@ -19,6 +20,10 @@ from greenbench_runtime.session import EngineParts, Session
 ENGINES = "greenbench_runtime.engines"
 CLOSE_S = 5.0
 """How long the engine may take to free its model at the end, seconds."""
+
+
+LOST_CONTEXT = 4
+"""Exit status of a process whose GPU context is lost."""
 
 
 class EngineStartError(Exception):
@@ -45,13 +50,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _serve(session: Session, places: Places, stop: threading.Event) -> int:
+    lost = threading.Event()
+
+    def end_without_gpu() -> None:
+        lost.set()
+        stop.set()
+
     try:
-        with serving(session, places) as address:
+        with serving(session, places, on_lost_context=end_without_gpu) as address:
             _say(f"serving {session.facts.runtime} at {address}")
             stop.wait()
     finally:
-        session.close(deadline_s=CLOSE_S)
-    return 0
+        # Freeing what lay in a lost context fails once more, or never returns.
+        if not lost.is_set():
+            session.close(deadline_s=CLOSE_S)
+    return LOST_CONTEXT if lost.is_set() else 0
 
 
 def _session(name: str, device: str) -> Session:

@@ -3,7 +3,7 @@
 import os
 import socket
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -58,8 +58,13 @@ class Places:
 
 
 @contextmanager
-def serving(session: Session, places: Places) -> Iterator[str]:
+def serving(session: Session, places: Places, *, on_lost_context: Callable[[], None]) -> Iterator[str]:
     """Serve a session while the context is open.
+
+    Args:
+        session: Does the work.
+        places: Where to listen, read and write.
+        on_lost_context: Called from a handler's thread once the GPU is lost to this process.
 
     Yields:
         The address, with the port that was taken.
@@ -68,7 +73,7 @@ def serving(session: Session, places: Places) -> Iterator[str]:
         AddressError: Address or outbox can't be had.
     """
     _make_outbox(places.outbox)
-    server = _server()
+    server = _server(on_lost_context)
     states = health.HealthServicer()
     _add_services(server, session, places, states)
     address = _listen(server, places.address)
@@ -83,10 +88,10 @@ def serving(session: Session, places: Places) -> Iterator[str]:
         server.stop(DRAIN_S).wait()
 
 
-def _server() -> grpc.Server:
+def _server(on_lost_context: Callable[[], None]) -> grpc.Server:
     return grpc.server(
         ThreadPoolExecutor(max_workers=_HANDLER_THREADS, thread_name_prefix="handler"),
-        interceptors=[StatusInterceptor()],
+        interceptors=[StatusInterceptor(on_lost_context)],
         options=[
             ("grpc.max_send_message_length", MESSAGE_LIMIT_BYTES),
             ("grpc.max_receive_message_length", MESSAGE_LIMIT_BYTES),

@@ -7,6 +7,7 @@ from typing import Any, NoReturn
 
 import grpc
 
+from greenbench_runtime.device_errors import full_memory, lost_context
 from greenbench_runtime.engine import (
     InvalidRequestError,
     NothingLoadedError,
@@ -36,6 +37,14 @@ _LOG = logging.getLogger(__name__)
 
 def status_of(error: BaseException) -> tuple[grpc.StatusCode, str]:
     """Return the status and the one-line message that a client sees for an error."""
+    lost = lost_context(error)
+    if lost is not None:
+        # Whatever the engine made of it: no later call can succeed, so it is no fault of this request's.
+        said = lost[:LONGEST_MESSAGE]
+        return (
+            grpc.StatusCode.INTERNAL,
+            f"the GPU's context is lost: {said}; this runtime ends, start it again",
+        )
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
         return (
             grpc.StatusCode.RESOURCE_EXHAUSTED,
@@ -44,12 +53,19 @@ def status_of(error: BaseException) -> tuple[grpc.StatusCode, str]:
     for kind in type(error).__mro__:
         if kind in STATUS_OF_ERROR:
             return STATUS_OF_ERROR[kind], _line(error) or "too little memory; try a smaller batch"
+    full = full_memory(error)
+    if full is not None:
+        return grpc.StatusCode.RESOURCE_EXHAUSTED, f"{full[:LONGEST_MESSAGE]}; take a smaller batch_size"
     message = f"{type(error).__name__}: {_line(error)}; the runtime's log has the traceback"
     return grpc.StatusCode.INTERNAL, message
 
 
 class StatusInterceptor(grpc.ServerInterceptor):  # type: ignore[misc,unused-ignore]
     """Turns what a handler raises into a gRPC status."""
+
+    def __init__(self, on_lost_context: Callable[[], None]) -> None:
+        """Remember what to call once the GPU's context is lost: nothing in this process can use it again."""
+        self._on_lost_context = on_lost_context
 
     def intercept_service(self, continuation: Callable[[Any], Any], handler_call_details: Any) -> Any:
         """Wrap the handler of one of greenbench's own calls."""
@@ -59,28 +75,46 @@ class StatusInterceptor(grpc.ServerInterceptor):  # type: ignore[misc,unused-ign
         if handler.response_streaming:
             # No call of greenbench's streams in both directions.
             return grpc.unary_stream_rpc_method_handler(
-                _guarded_stream(handler.unary_stream), **_serializers(handler)
+                _guarded_stream(handler.unary_stream, self._abort), **_serializers(handler)
             )
         if handler.request_streaming:
             return grpc.stream_unary_rpc_method_handler(
-                _guarded(handler.stream_unary), **_serializers(handler)
+                _guarded(handler.stream_unary, self._abort), **_serializers(handler)
             )
-        return grpc.unary_unary_rpc_method_handler(_guarded(handler.unary_unary), **_serializers(handler))
+        return grpc.unary_unary_rpc_method_handler(
+            _guarded(handler.unary_unary, self._abort), **_serializers(handler)
+        )
+
+    def _abort(self, context: grpc.ServicerContext, error: Exception) -> NoReturn:
+        if isinstance(error, grpc.RpcError):
+            raise error  # The client is gone, there is nobody to tell.
+        code, message = status_of(error)
+        if code is grpc.StatusCode.INTERNAL:
+            _LOG.error("a call failed: %s", message, exc_info=error)
+        if lost_context(error) is not None:
+            self._on_lost_context()
+        context.abort(code, message)
+        raise AssertionError  # pragma: no cover - abort always raises
 
 
-def _guarded(behaviour: Callable[[Any, Any], Any]) -> Callable[[Any, grpc.ServicerContext], Any]:
+_Abort = Callable[[grpc.ServicerContext, Exception], NoReturn]
+
+
+def _guarded(
+    behaviour: Callable[[Any, Any], Any], abort: _Abort
+) -> Callable[[Any, grpc.ServicerContext], Any]:
     def answer(request: Any, context: grpc.ServicerContext) -> Any:
         try:
             return behaviour(request, context)
         except Exception as raised:  # noqa: BLE001 - the boundary: every error becomes a status
             error = raised
-        return _abort(context, error)
+        return abort(context, error)
 
     return answer
 
 
 def _guarded_stream(
-    behaviour: Callable[[Any, Any], Any],
+    behaviour: Callable[[Any, Any], Any], abort: _Abort
 ) -> Callable[[Any, grpc.ServicerContext], Iterator[Any]]:
     def answers(request: Any, context: grpc.ServicerContext) -> Iterator[Any]:
         try:
@@ -89,19 +123,9 @@ def _guarded_stream(
             error = raised
         else:
             return
-        _abort(context, error)
+        abort(context, error)
 
     return answers
-
-
-def _abort(context: grpc.ServicerContext, error: Exception) -> NoReturn:
-    if isinstance(error, grpc.RpcError):
-        raise error  # The client is gone, there is nobody to tell.
-    code, message = status_of(error)
-    if code is grpc.StatusCode.INTERNAL:
-        _LOG.error("a call failed: %s", message, exc_info=error)
-    context.abort(code, message)
-    raise AssertionError  # pragma: no cover - abort always raises
 
 
 def _line(error: BaseException) -> str:

@@ -168,3 +168,32 @@ def test_an_outbox_that_cannot_be_made(start, tmp_path):
     server = start()
     assert server.wait_end() == 2
     assert str(tmp_path / "outbox") in server.lines[0]
+
+
+def test_a_lost_gpu_context_ends_the_process_and_a_new_one_serves(start, connect):
+    server = start().wait_ready()
+    client = connect(server.address)
+    client.loaded("lost")
+    with pytest.raises(grpc.RpcError) as raised:
+        list(client.bench.Run(wire.RunRequest()))
+    assert raised.value.code() is grpc.StatusCode.INTERNAL
+    assert "an illegal memory access was encountered" in raised.value.details()
+    assert raised.value.details().endswith("this runtime ends, start it again")
+    assert server.wait_end(20) == 4
+    assert any("illegal memory access" in line for line in server.lines)
+    again = connect(start().wait_ready().address)
+    again.loaded()
+    assert list(again.bench.Check(wire.CheckRequest()))
+
+
+def test_a_full_gpu_memory_fails_the_run_and_the_process_serves_on(start, connect):
+    server = start().wait_ready()
+    client = connect(server.address)
+    client.loaded("starved")
+    with pytest.raises(grpc.RpcError) as raised:
+        list(client.bench.Run(wire.RunRequest()))
+    assert raised.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+    assert "Tried to allocate 20.00 MiB" in raised.value.details()
+    client.loaded()
+    assert list(client.bench.Check(wire.CheckRequest()))
+    assert server.stop() == 0

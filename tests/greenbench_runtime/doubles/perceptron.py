@@ -20,8 +20,12 @@ from greenbench_runtime.engine import (
     TensorSpec,
 )
 
-MODELS = ("perceptron", "images", "tokens", "faulty", "huge", "broken", "hanging")
+MODELS = ("perceptron", "images", "tokens", "faulty", "huge", "broken", "hanging", "lost", "starved")
 FAULT_AFTER = 5
+CUDA_SAYS = {
+    "lost": "CUDA error: an illegal memory access was encountered\nCUDA kernel errors might be asynchronous",
+    "starved": "CUDA out of memory. Tried to allocate 20.00 MiB.",
+}
 
 
 def weights(model: str) -> dict[str, Array]:
@@ -84,6 +88,8 @@ class Perceptron:
         self._passes += 1
         if self._model == "faulty" and self._passes > FAULT_AFTER:
             raise RuntimeError("the kernel\nfell over")
+        if self._model in CUDA_SAYS and self._passes > FAULT_AFTER:
+            raise RuntimeError(CUDA_SAYS[self._model])
         if self._model == "hanging" and self._passes > 1:
             time.sleep(60)
         return forward(self._model, self._inputs, self._weights)
