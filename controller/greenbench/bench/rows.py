@@ -88,7 +88,11 @@ def rows_of(
         return (replace(row, doubts=doubts, verdict=worst(doubts), failure=measured.parity.sentence),)
     return tuple(
         window_row(
-            blank_row(identity, planned, attempt=attempt, window=number),
+            replace(
+                blank_row(identity, planned, attempt=attempt, window=number),
+                load_s=measured.facts.load_s,
+                build_s=measured.facts.build_s,
+            ),
             window,
             instruments,
             doubts=measured.doubts,
@@ -139,7 +143,7 @@ def window_row(
     """Return a blank row with every figure of its window; `greenbench verify` calls it again.
 
     Args:
-        row: Names what was asked for.
+        row: Names what was asked for, and what loading took.
         window: Cut from the record.
         instruments: Meters and limits in force.
         doubts: Of the whole load.
@@ -150,8 +154,6 @@ def window_row(
     samples = window.iterations * row.batch_size
     filled = replace(
         row,
-        load_s=measured.facts.load_s,
-        build_s=measured.facts.build_s,
         begin_ns=window.begin_ns,
         end_ns=window.end_ns,
         duration_s=window.duration_s,

@@ -57,7 +57,8 @@ def execute(bench: Bench, plan: Plan) -> tuple[Trial, ...]:
     """Measure every load of a plan that its folder does not hold yet.
 
     A failed load is stored as a failed trial and tried once more; then the run goes on, unless load after
-    load fails. Interrupted at any moment, everything finished is on disk and `greenbench run --resume` continues.
+    load fails. Interrupted at any moment, everything finished is on disk and `greenbench run --resume`
+    continues.
 
     Args:
         bench: What to work with.
