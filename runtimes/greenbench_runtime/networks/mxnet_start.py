@@ -6,8 +6,10 @@ refused.
 """
 
 import ctypes
+import importlib
 import os
 from importlib import metadata
+from pathlib import Path
 
 from greenbench_runtime.engine import DeviceFacts, InvalidRequestError, UnsupportedError
 from greenbench_runtime.networks.cuda_devices import cuda_devices
@@ -79,11 +81,34 @@ def begin(threads: int) -> None:
     """
     if not _begun_with:
         os.environ |= dict.fromkeys(_THREAD_VARIABLES, str(threads)) | _TF32_OFF
+        if PACKAGE == _CUDA_PACKAGE:
+            _load_cuda()
         _import_mxnet()
         _begun_with.append(threads)
     if (there := threads_in_force()) != threads:
         text = f"MXNet keeps the {there} it began with; start the runtime anew"
         raise UnsupportedError(f"threads {threads} can't be set: {text}")
+
+
+def _load_cuda() -> None:
+    """Load CUDA from its own wheels, which no loader path names, so that MXNet finds it by name.
+
+    One that needs another waits for it; one that can't be had at all is named by MXNet's own import.
+    """
+    folders = (Path(folder) for folder in importlib.import_module("nvidia").__path__)
+    waiting = sorted(path for folder in folders for path in folder.glob("*/lib/*.so*"))
+    before = -1
+    while len(waiting) != before:
+        before = len(waiting)
+        waiting = [path for path in waiting if not _loads(path)]
+
+
+def _loads(library: Path) -> bool:
+    try:
+        ctypes.CDLL(str(library), mode=ctypes.RTLD_GLOBAL)
+    except OSError:
+        return False
+    return True
 
 
 def _import_mxnet() -> None:
