@@ -87,6 +87,11 @@ def _describe(program: onnx.ModelProto, count: int) -> None:
     for node in program.graph.node:
         node.output[:] = [OUTPUT if name == output.name else name for name in node.output]
     output.name = OUTPUT
+    # mx2onnx lists the weights as inputs too; whoever runs the model may not replace them.
+    weights = {tensor.name for tensor in program.graph.initializer}
+    inputs = [value for value in program.graph.input if value.name not in weights]
+    del program.graph.input[:]
+    program.graph.input.extend(inputs)
     for value in (*program.graph.input, output):
         value.type.tensor_type.shape.dim[0].dim_param = BATCH_DIMENSION
     del program.graph.value_info[:]
