@@ -129,6 +129,8 @@ class DockerLauncher:
         contents = (
             lock,
             assets / "docker" / "Dockerfile",
+            assets / "compose.yml",  # which holds build arguments, and how containers are sealed
+            assets / "compose.gpu.yml",
             assets / "runtimes" / "greenbench_runtime",
             assets / "protos" / "greenbench_wire",
         )
