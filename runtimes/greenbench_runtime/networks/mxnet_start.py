@@ -116,7 +116,7 @@ def _import_mxnet() -> None:
         import mxnet  # noqa: F401, PLC0415 - it reads the environment now, and never again
     except OSError as err:
         reason = str(err).strip().splitlines()[0]
-        remedy = "install it in the system or the base image (Debian and Ubuntu: apt-get install libgomp1 libquadmath0)"
+        remedy = "install it in the system or the base image (Debian: apt-get install libgomp1 libquadmath0)"
         raise UnsupportedError(f"MXNet lacks a library of the system ({reason}); {remedy}") from err
 
 
