@@ -152,7 +152,7 @@ def doctor(
 @app.command()
 def up(
     runtimes: Annotated[
-        list[str] | None, typer.Argument(help="Runtimes; all of the catalogue by default.")
+        list[str] | None, typer.Argument(help="Runtimes; by default those of --suite, else all.")
     ] = None,
     *,
     launcher: Launcher = "auto",
@@ -165,7 +165,7 @@ def up(
 ) -> None:
     """Build images or environments, make models and conversions, prove parity. Idempotent."""
     from greenbench.bench.context import open_context
-    from greenbench.bench.provision import needs_of, provision
+    from greenbench.bench.provision import needs_of, provision, runtimes_of
     from greenbench.report.provision import print_up, up_json
 
     wanted = _suite(suite or "quick", settings, None)
@@ -173,7 +173,8 @@ def up(
         _options(launcher=launcher, device=device, base_image=base_image, env=env, suite=wanted)
     ) as context:
         needs = needs_of(wanted, context.view, every_model=suite is None and not settings)
-        report = _listening(lambda observer: provision(context, runtimes or (), needs, observer))
+        names = runtimes or (runtimes_of(wanted, context.catalogue) if suite else ())
+        report = _listening(lambda observer: provision(context, names, needs, observer))
     _print_json(up_json(report.builds, report.proofs)) if as_json else print_up(
         report.builds, report.proofs, _screen()
     )

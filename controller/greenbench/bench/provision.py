@@ -1,7 +1,7 @@
 """`greenbench up`: images or environments built, weights and conversions made, parity proven."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -29,6 +29,7 @@ from greenbench.bench.planning import HostView
 from greenbench.core.errors import RuntimeCallError
 from greenbench.core.parity import Proof
 from greenbench.core.progress import Observer
+from greenbench.core.runtime import RuntimeSpec
 from greenbench.core.suite import Suite
 from greenbench.core.workload import MODELS, Workload
 from greenbench.fleet.catalog import select
@@ -73,6 +74,13 @@ def needs_of(suite: Suite, view: HostView, *, every_model: bool) -> Needs:
         sequence_lengths=suite.matrix.sequence_length,
         threads=suite.host.threads or view.physical_cores,
     )
+
+
+def runtimes_of(suite: Suite, catalogue: Mapping[str, RuntimeSpec]) -> tuple[str, ...]:
+    """Return the catalogue's runtimes that a suite measures, and those that convert for them."""
+    named = [name for name in suite.matrix.runtime if name in catalogue]
+    converters = suite.matrix.source if any(catalogue[name].sources for name in named) else ()
+    return tuple(dict.fromkeys([*named, *(name for name in converters if name in catalogue)]))
 
 
 def provision(context: Context, runtimes: Sequence[str], needs: Needs, observer: Observer) -> UpReport:
