@@ -7,7 +7,7 @@ STAMP := $(VENV)/.installed
 DEV_STAMP := $(VENV)/.installed-dev
 LAUNCHER ?= auto
 
-.PHONY: bench test lint unit cloud-check cuda-images protos wheel locks footprint clean help
+.PHONY: bench test lint unit cloud-check cuda-images kill-campaign protos wheel locks footprint clean help
 
 help:  ## what the targets do
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -59,6 +59,11 @@ cuda-images: $(DEV_STAMP)  ## build every CUDA image, start it, look for missing
 cloud-check: $(DEV_STAMP)  ## SkyPilot's own parser, in an environment apart, reads the task
 	test -x $(VENV)-sky/bin/sky || ($(PYTHON) -m venv $(VENV)-sky && $(VENV)-sky/bin/pip install --quiet skypilot)
 	GREENBENCH_SKY_PYTHON=$(CURDIR)/$(VENV)-sky/bin/python $(BIN)/pytest tests/cloud
+
+N ?= 200
+kill-campaign: $(DEV_STAMP)  ## kill runs at random moments N times, resume and verify them
+	$(BIN)/greenbench up onnxruntime --launcher venv
+	$(BIN)/python -m campaigns.kills --kills $(N) --table docs/results/kill-campaign.md
 
 clean:  ## remove environments, state and caches of this clone
 	rm -rf $(VENV) $(VENV)-sky .venvs .state dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

@@ -270,7 +270,7 @@ def test_status_says_how_far_a_run_is():
     status = RunStatus(
         run_id="run",
         folder="results/run",
-        state="unfinished",
+        state="running",
         loads_done=1,
         loads_total=4,
         current_load="r02.x",
@@ -280,7 +280,7 @@ def test_status_says_how_far_a_run_is():
         last_trial=ENERGY[0],
     )
     text = shown(status_table, status)
-    assert "run: unfinished" in text
+    assert "run: running" in text
     assert "loads: 1 of 4 done" in text
     assert "begun and not finished: r02.x" in text
     assert "trials: 2 valid" in text

@@ -4,7 +4,7 @@ import socket
 import pytest
 
 from greenbench.core.doubt import Verdict
-from greenbench.core.errors import DamagedResultsError
+from greenbench.core.errors import ConfigurationError, DamagedResultsError
 from greenbench.results.folder import RunFolder
 from greenbench.results.host import git_commit, host_facts, host_id
 from greenbench.results.manifest import RuntimeEntry, ThresholdEntry, read_manifest
@@ -59,7 +59,7 @@ def test_a_failed_write_leaves_the_manifest_that_stood(run, make, monkeypatch):
 
 
 def test_status_tells_begun_interrupted_and_finished_runs_apart(run, make):
-    assert status_of(run).state == "unfinished"
+    assert status_of(run).state == "running"
     run.start_load("r01.c", position=0)
     run.add_trial(make.trial(verdict=Verdict.DOUBTFUL))
     status = status_of(RunFolder.open(run.path, run.path))
@@ -109,3 +109,13 @@ def test_a_commit_of_another_projects_checkout_is_not_ours(tmp_path):
     package = tmp_path / "lib" / "greenbench"
     package.mkdir(parents=True)
     assert git_commit(package) is None
+
+
+def test_a_run_whose_writer_is_gone_is_dead_and_one_that_is_written_has_no_second_writer(run):
+    run.start_load("r01.c", position=0)
+    with pytest.raises(ConfigurationError, match="is being written by another process"):
+        RunFolder.resume(run.path, run.path.parent)
+    run.close()
+    assert status_of(run).state == "dead"
+    with RunFolder.resume(run.path, run.path.parent) as resumed:
+        assert status_of(resumed).state == "running"

@@ -103,7 +103,7 @@ def _size(folder: Path) -> int:
 
 def _ended(folder: Path) -> bool:
     with RunFolder.open(folder, folder.parent) as run:
-        return status_of(run).state != "unfinished"
+        return status_of(run).state != "running"
 
 
 def _read(folders: Sequence[Path]) -> tuple[list[Document], list[str]]:

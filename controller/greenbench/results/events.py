@@ -3,6 +3,7 @@
 Every line names the SHA-256 of the line before it: one changed, taken out or put in breaks the chain there.
 """
 
+import fcntl
 import hashlib
 import json
 import math
@@ -14,7 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
 
-from greenbench.core.errors import DamagedResultsError
+from greenbench.core.errors import ConfigurationError, DamagedResultsError
 from greenbench.results.durable import kept_in, sync_folder
 
 Event = Mapping[str, Any]
@@ -69,6 +70,7 @@ class EventLog:
             now: The time of day, in UTC.
 
         Raises:
+            ConfigurationError: Another process is writing it.
             GreenbenchError: It cannot be created or written.
         """
         self.path = path
@@ -76,6 +78,7 @@ class EventLog:
         self._now = now
         with kept_in(path):
             self._file = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
+            self._hold()
             sync_folder(path.parent)
             self._cut_torn_line()
             self._last = line_digest(self._last_line())
@@ -129,12 +132,34 @@ class EventLog:
             os.ftruncate(self._file, end)
             os.fsync(self._file)
 
+    def _hold(self) -> None:
+        """Hold the log alone: the kernel lets go with the process, so that a dead writer is none."""
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as err:
+            self.close()
+            raise ConfigurationError(
+                f"{self.path.parent} is being written by another process; wait for its end"
+            ) from err
+
     def _last_line(self) -> bytes:
         end = os.fstat(self._file).st_size
         begin = max(0, end - 1)
         while begin and os.pread(self._file, 1, begin - 1) != b"\n":
             begin -= 1
         return os.pread(self._file, end - begin, begin)
+
+
+def is_written(path: Path) -> bool:
+    """Return whether a process holds this log open for writing: a running run, and no dead one."""
+    try:
+        with path.open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    return False
 
 
 def read_events(path: Path) -> Iterator[Event]:

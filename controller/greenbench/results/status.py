@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from greenbench.core.doubt import Verdict
 from greenbench.core.trial import Trial
 from greenbench.results.cells import last_attempts
+from greenbench.results.events import is_written
 from greenbench.results.folder import FINISHED, INTERRUPTED, RunFolder
+from greenbench.results.stored import EVENTS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -17,7 +19,8 @@ class RunStatus:
     Attributes:
         run_id: Which run.
         folder: Where it is.
-        state: ``finished``, ``interrupted``, or ``unfinished`` (running, or ended without a word).
+        state: ``running`` (a process writes it), ``finished``, ``interrupted``, or ``dead``: it ended without
+            a word, and ``--resume`` goes on.
         loads_done: Loads that need not be done again.
         loads_total: Loads of the whole run.
         current_load: The load begun last and not finished; None where there is none.
@@ -54,7 +57,7 @@ def status_of(run: RunFolder) -> RunStatus:
     return RunStatus(
         run_id=manifest.run_id,
         folder=str(run.path),
-        state={FINISHED: "finished", INTERRUPTED: "interrupted"}.get(last, "unfinished"),
+        state=_state(last, written=is_written(run.path / EVENTS)),
         loads_done=len(done),
         loads_total=len(manifest.order),
         current_load=started[-1] if started and started[-1] not in done else None,
@@ -63,3 +66,9 @@ def status_of(run: RunFolder) -> RunStatus:
         verdicts=dict(Counter(trial.verdict for trial in last_attempts(trials))),
         last_trial=trials[-1] if trials else None,
     )
+
+
+def _state(last: str, *, written: bool) -> str:
+    ended = {FINISHED: "finished", INTERRUPTED: "interrupted"}.get(last)
+    # The page is written after the run's last line: whoever holds the log then has no more to say in it.
+    return ended or ("running" if written else "dead")
