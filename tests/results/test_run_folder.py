@@ -131,6 +131,7 @@ def test_finishing_twice_changes_nothing(run, make):
 def test_a_run_goes_on_after_an_interruption_and_nothing_is_doubled(run, make):
     one_load(run, make)
     run.finish(interrupted=True)
+    run.close()
     with RunFolder.resume(run.path, Path("elsewhere")) as again:
         one_load(again, make, "r02.c")
         assert sum(len(batch) for batch in again.readings()) == 10
