@@ -1,4 +1,5 @@
 import csv
+import fcntl
 import io
 import json
 
@@ -149,9 +150,19 @@ def test_watch_writes_anew_until_the_run_has_ended(copy, tmp_path):
         log.write_text("".join(lines[: -1 if len(pauses) == 1 else None]))
 
     outputs = Outputs(csv=tmp_path / "t.csv")
-    follow([copy.path], outputs, Tariff(), seen=seen.append, pause=pause)
+    with log.open("rb") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)  # as the process that writes it does
+        follow([copy.path], outputs, Tariff(), seen=seen.append, pause=pause)
     assert len(seen) == 3
     assert len(pauses) == 2
+
+
+def test_watching_a_run_whose_writer_is_gone_ends(copy, tmp_path):
+    log = copy.path / "events.jsonl"
+    log.write_text("".join(log.read_text().splitlines(keepends=True)[:-1]))
+    seen = []
+    follow([copy.path], Outputs(csv=tmp_path / "t.csv"), Tariff(), seen=seen.append, pause=pytest.fail)
+    assert len(seen) == 1
 
 
 def test_a_page_that_cannot_be_written_fails_no_run(copy):

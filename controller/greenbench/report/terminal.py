@@ -17,6 +17,7 @@ from greenbench.report.study.sentences import (
     claim_sentences,
     course_sentences,
     group_sentence,
+    lacks_energy,
     notes_of,
     question_sentence,
 )
@@ -57,8 +58,10 @@ def _print_study(study: Study, console: Console) -> None:
     _say(console, "answers:", style="bold")
     for question in study.questions:
         _say(console, f"  {question_sentence(question)}")
+        told = False
         for group in question.groups:
-            _say(console, f"    {group_sentence(group)}")
+            _say(console, f"    {group_sentence(group, told=told)}")
+            told = told or lacks_energy(group)
             for note in notes_of(group):
                 _say(console, f"      {note}", style="dim")
     _print_list(console, "over the run", course_sentences(study))

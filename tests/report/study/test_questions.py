@@ -11,6 +11,7 @@ from greenbench.report.study.sentences import (
     claim_sentences,
     course_sentences,
     group_sentence,
+    lacks_energy,
     notes_of,
     question_sentence,
 )
@@ -103,6 +104,29 @@ def test_one_runtime_answers_nothing_and_says_what_it_takes():
         "RQ1. Do the frameworks differ? Not measured: "
         "it takes two frameworks that run one model at one batch size."
     )
+
+
+def test_several_pairs_without_energy_say_the_reason_once_and_doubts_once():
+    three = [*pair(), *cell("mxnet", "resnet50", 64, 1.2)]
+    bare = [
+        replace(
+            one,
+            energy_gpu_net_b0_j=None,
+            energy_j_per_sample=None,
+            energy_scope="none",
+            verdict=Verdict.DOUBTFUL,
+        )
+        for one in three
+    ]
+    group = only(bare, absent={"gpu": "no NVIDIA driver here"})
+    said = group_sentence(group)
+    assert said.count("no NVIDIA driver here") == 1
+    assert lacks_energy(group)
+    assert "no energy" not in group_sentence(group, told=True)
+    assert group_sentence(group, told=True).count(" time than ") == len(group.findings) == 3
+    assert [note for note in notes_of(group) if note.startswith("rests on")] == [
+        "rests on doubtful trials of TensorFlow and PyTorch and MXNet"
+    ]
 
 
 def test_without_energy_time_answers_and_the_reason_is_said():

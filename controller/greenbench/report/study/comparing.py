@@ -14,6 +14,10 @@ from greenbench.report.study.naming import cell_name
 USED = frozenset({Verdict.VALID, Verdict.DOUBTFUL})
 
 
+DOUBTFUL = "rests on doubtful trials of "
+"""How the note of a comparison begins whose trials are doubtful; their cells follow."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Quantity:
     """What is compared.
@@ -217,7 +221,7 @@ def _why_none(quantity: Quantity, cell: CellTrials, absent: Mapping[str, str]) -
 
 def _notes(a: CellTrials, b: CellTrials) -> tuple[str, ...]:
     doubtful = [cell.name for cell in (a, b) if cell.doubtful]
-    notes = [f"rests on doubtful trials of {' and '.join(doubtful)}"] if doubtful else []
+    notes = [f"{DOUBTFUL}{' and '.join(doubtful)}"] if doubtful else []
     for cell in (a, b):
         dropped = len(cell.trials) - len(cell.used)
         if dropped:

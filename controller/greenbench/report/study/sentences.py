@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from greenbench.report.numbers import change, counted
 from greenbench.report.statistics import FEWEST_PAIRS, Correlation, Difference, Friedman, Outcome
 from greenbench.report.study.claims import Claim
-from greenbench.report.study.comparing import Effect, Finding
+from greenbench.report.study.comparing import DOUBTFUL, Effect, Finding
 from greenbench.report.study.questions import Group, Question
 from greenbench.report.study.study import Study
 
@@ -45,9 +45,14 @@ def _tally(findings: Sequence[Finding], place: int, words: str) -> str:
     return f"{words}: of {counted(outcomes.total(), 'comparison')} {said}"
 
 
-def group_sentence(group: Group) -> str:
-    """Return what was found for one model and batch size, as one sentence."""
-    clauses = "; ".join(_clause(finding) for finding in group.findings)
+def group_sentence(group: Group, *, told: bool = False) -> str:
+    """Return what was found for one model and batch size, as one sentence.
+
+    Args:
+        group: All its comparisons.
+        told: Whether a sentence before it has said why no energy is compared.
+    """
+    clauses = "; ".join(map(_clause, group.findings)) + ("" if told else _no_energy(group))
     tests = [_friedman(group.friedman_energy, "energy"), _friedman(group.friedman_time, "time")]
     several = f"; all at once (Friedman): {', '.join(filter(None, tests))}" if any(tests) else ""
     return f"{group.setting}: {clauses}{several}; {_rounds(group.findings)}."
@@ -55,7 +60,7 @@ def group_sentence(group: Group) -> str:
 
 def notes_of(group: Group) -> tuple[str, ...]:
     """Return what the sentence rests on and leaves out, without repeats."""
-    notes = [note for finding in group.findings for note in finding.notes]
+    notes = _joined(note for finding in group.findings for note in finding.notes)
     notes += [
         f"{effect.quantity} of {finding.b} and {finding.a} does not stand Holm's correction "
         f"(p {_p(effect.p_holm)})"
@@ -66,6 +71,17 @@ def notes_of(group: Group) -> tuple[str, ...]:
         and effect.p_holm >= _SIGNIFICANT
     ]
     return tuple(dict.fromkeys(notes))
+
+
+def _joined(notes: Iterable[str]) -> list[str]:
+    """Return the notes with those of doubtful trials as one, each subject once."""
+    others, subjects = [], []
+    for note in notes:
+        if note.startswith(DOUBTFUL):
+            subjects += note.removeprefix(DOUBTFUL).split(" and ")
+        else:
+            others.append(note)
+    return [*([DOUBTFUL + " and ".join(dict.fromkeys(subjects))] if subjects else []), *others]
 
 
 def claim_sentences(claims: Sequence[Claim]) -> tuple[str, ...]:
@@ -92,18 +108,34 @@ def _correlation(found: Correlation) -> str:
     return f"Spearman's rho {found.rho:.2f}{interval}, {counted(found.points, 'point')}"
 
 
+def lacks_energy(group: Group) -> bool:
+    """Tell whether time was compared in a group, and energy in no comparison of it."""
+    return any(one.time.difference for one in group.findings) and not any(
+        one.energy.difference for one in group.findings
+    )
+
+
+def _no_energy(group: Group) -> str:
+    """Return why comparisons have no energy, each reason once."""
+    lacking = [one for one in group.findings if one.time.difference and not one.energy.difference]
+    reasons = list(dict.fromkeys(one.energy.absent for one in lacking))
+    if len(reasons) > 1 and lacks_energy(group):
+        # One sensor is absent for all of them: each names its own framework before the same reason.
+        reasons = list(dict.fromkeys(reason.partition(": ")[2] or reason for reason in reasons))
+    return f" (no energy is compared: {'; '.join(reasons)})" if reasons else ""
+
+
 def _clause(finding: Finding) -> str:
     energy, time = finding.energy.difference, finding.time.difference
     if energy is None and time is None:
         return f"{finding.b} and {finding.a} cannot be compared ({finding.time.absent})"
-    why = "" if energy else f" (no energy is compared: {finding.energy.absent})"
     known = [(words, one) for words, one in (("energy per sample", energy), ("time", time)) if one]
     if any(one.low is None for _, one in known):
-        return _undecided(finding, known) + why
+        return _undecided(finding, known)
     if all(one.outcome in _SIDES for _, one in known):
-        return f"{finding.b} {' and '.join(_sided(*one) for one in known)} than {finding.a}{why}"
+        return f"{finding.b} {' and '.join(_sided(*one) for one in known)} than {finding.a}"
     clauses = [_decided(words, one, finding.a) for words, one in known]
-    return f"{finding.b} {' and '.join(clauses)}{why}"
+    return f"{finding.b} {' and '.join(clauses)}"
 
 
 _SIDES = frozenset({Outcome.LOWER, Outcome.HIGHER})
