@@ -80,6 +80,7 @@ def test_a_resumed_run_keeps_the_number_whatever_it_measured_since(folder):
     before = fix_rounds(folder, plan, Silence())
     for row in rows(cell, [9.0, 0.1, 5.0], window=2):
         folder.add_trial(row)
+    folder.close()
     with RunFolder.resume("run", folder.path.parent) as resumed:
         same_plan(plan, resumed.manifest().order[: len(plan.loads)])
         assert fix_rounds(resumed, pilot(), Silence()) == before

@@ -96,7 +96,7 @@ class HostAgent:
     def stop(self) -> None:
         """End a controller that still measures; it keeps what is finished."""
         if self._process and self._process.poll() is None:
-            self._process.send_signal(signal.SIGINT)
+            self._process.send_signal(signal.SIGTERM)
             self._process.wait(_STOP_S)
 
     def hear(self) -> Heard:
@@ -129,4 +129,4 @@ class HostAgent:
 
 
 def _end_with_parent() -> None:
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGINT)
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
