@@ -4,7 +4,7 @@ import signal
 
 
 def pytest_configure() -> None:
-    """Take signals back that `nohup` or a background job has set to be ignored: tests send them to programs."""
+    """Take back signals that `nohup` or a background job has set to be ignored: tests send them."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
     if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
