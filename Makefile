@@ -7,7 +7,7 @@ STAMP := $(VENV)/.installed
 DEV_STAMP := $(VENV)/.installed-dev
 LAUNCHER ?= auto
 
-.PHONY: bench test lint unit cloud-check cuda-images kill-campaign protos wheel locks footprint clean help
+.PHONY: bench test lint unit cloud-check cuda-images gpu-faults kill-campaign protos wheel locks footprint clean help
 
 help:  ## what the targets do
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -55,6 +55,10 @@ footprint: $(DEV_STAMP)  ## what greenbench itself costs
 
 cuda-images: $(DEV_STAMP)  ## build every CUDA image, start it, look for missing libraries (no GPU needed)
 	$(BIN)/python -m campaigns.cuda_images $(RUNTIMES)
+
+gpu-faults: $(DEV_STAMP)  ## fill a real GPU's memory, lose its context, compute again (needs an NVIDIA GPU)
+	$(BIN)/greenbench up pytorch onnxruntime --device cuda
+	$(BIN)/python -m campaigns.gpu_faults --table docs/results/gpu-faults.md
 
 cloud-check: $(DEV_STAMP)  ## SkyPilot's own parser, in an environment apart, reads the task
 	test -x $(VENV)-sky/bin/sky || ($(PYTHON) -m venv $(VENV)-sky && $(VENV)-sky/bin/pip install --quiet skypilot)

@@ -56,6 +56,8 @@ def main() -> None:
     importlib.import_module(f"greenbench_runtime.engines.{sys.argv[1]}").engine().facts()
     if ort := sys.modules.get("onnxruntime"):
         ort.preload_dlls()  # as its engine does before a session on CUDA
+    if start := sys.modules.get("greenbench_runtime.networks.mxnet_start"):
+        start.load_cuda()  # as its engine does before it imports MXNet
     loaded = mapped()
     relative = {
         name: [str(Path(user).relative_to(root)) for user in users]

@@ -8,7 +8,9 @@ from types import SimpleNamespace
 import pytest
 from tests.energy.test_nvml import FakeNvml
 
+from greenbench.core.errors import FleetError
 from greenbench.energy.nvml import open_gpu
+from greenbench.fleet.compose_tool import ComposeTool, ImageOrder
 from greenbench.fleet.launcher import LaunchSettings
 from greenbench.fleet.process import runtime_environment
 from greenbench.fleet.state import StateFolder
@@ -94,6 +96,17 @@ def test_a_process_that_is_shown_one_gpu_calls_it_its_first(visible, tmp_path, w
     assert environment["CUDA_VISIBLE_DEVICES"] == wanted
     visible(environment["CUDA_VISIBLE_DEVICES"])
     assert cuda_devices.ordinal_of(wanted) == 0
+
+
+def test_where_no_gpu_is_named_none_is_taken(tmp_path):
+    settings = LaunchSettings(state=StateFolder.at(tmp_path), assets=Path())
+    with pytest.raises(FleetError, match="no GPU is named by its UUID"):
+        runtime_environment(settings, device="cuda")
+    order = ImageOrder(
+        runtime="pytorch", device="cuda", lock=tmp_path, requirements_sha256="0", fingerprint="0"
+    )
+    with pytest.raises(FleetError, match="no GPU is named by its UUID"):
+        ComposeTool(settings, owner=(1, 1)).create(order, log_path=tmp_path / "log")
 
 
 def test_a_gpu_that_is_hidden_from_the_process_is_not_replaced_by_another(visible):

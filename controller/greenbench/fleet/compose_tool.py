@@ -76,8 +76,10 @@ class ComposeTool:
         """Create the service's container, or leave the one that stands and fits.
 
         Raises:
-            FleetError: The engine refused.
+            FleetError: The engine refused, or no GPU is named for ``cuda``.
         """
+        if order.device == "cuda":
+            self._settings.need_gpu()
         outcome = run_logged(
             self._command(order.device, "create", "--no-build", order.runtime),
             log_path=log_path,
@@ -118,8 +120,8 @@ class ComposeTool:
                 "GREENBENCH_UID": str(self._owner[0]),
                 "GREENBENCH_GID": str(self._owner[1]),
                 "GREENBENCH_MEM_LIMIT": str(settings.memory_limit_bytes),
-                "GREENBENCH_GPU_UUID": settings.gpu_uuid or "0",
             }
+            | ({"GREENBENCH_GPU_UUID": settings.gpu_uuid} if settings.gpu_uuid else {})
         )
 
     def _build_error(self, order: ImageOrder, lines: tuple[str, ...], log_path: Path) -> BuildError:

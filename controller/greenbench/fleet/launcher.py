@@ -6,7 +6,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Protocol, Self
 
-from greenbench.core.errors import RuntimeDiedError
+from greenbench.core.errors import FleetError, RuntimeDiedError
 from greenbench.core.progress import Observer
 from greenbench.core.runtime import RuntimeSpec
 from greenbench.fleet.state import StateFolder
@@ -35,6 +35,16 @@ class LaunchSettings:
     gpu_uuid: str = ""
     environments: Mapping[str, Path] = field(default_factory=dict)
     memory_limit_bytes: int = NO_MEMORY_LIMIT
+
+    def need_gpu(self) -> str:
+        """Return the UUID of the GPU to compute on.
+
+        Raises:
+            FleetError: None is named: another one than was measured could compute.
+        """
+        if not self.gpu_uuid:
+            raise FleetError("no GPU is named by its UUID, so none is taken; see `greenbench doctor`")
+        return self.gpu_uuid
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

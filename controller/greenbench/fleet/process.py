@@ -28,7 +28,10 @@ def runtime_environment(settings: LaunchSettings, *, device: str) -> Mapping[str
 
     Args:
         settings: Names the files and the GPU.
-        device: ``cpu`` hides every GPU; ``cuda`` shows the one that the settings name, else the first.
+        device: ``cpu`` hides every GPU; ``cuda`` shows the one that the settings name.
+
+    Raises:
+        FleetError: ``cuda``, and the settings name no GPU.
     """
     kept = {name: os.environ[name] for name in _KEPT if name in os.environ}
     assets = settings.assets
@@ -38,7 +41,7 @@ def runtime_environment(settings: LaunchSettings, *, device: str) -> Mapping[str
         "PYTHONUNBUFFERED": "1",
         "PYTHONNOUSERSITE": "1",
         "CUDA_DEVICE_ORDER": "PCI_BUS_ID",
-        "CUDA_VISIBLE_DEVICES": (settings.gpu_uuid or "0") if device == "cuda" else "",
+        "CUDA_VISIBLE_DEVICES": settings.need_gpu() if device == "cuda" else "",
     }
 
 

@@ -23,8 +23,9 @@ _LEFT_OUT = {
 }
 
 _CPU_PACKAGE, _CUDA_PACKAGE = "mxnet", "mxnet-cu112"
-_CUDA_KERNELS = ("sm_50", "sm_52", "sm_60", "sm_61", "sm_70", "sm_75", "sm_80", "sm_86")
-"""In the library of mxnet-cu112 1.9.1; it holds no PTX that a driver could compile for a newer GPU."""
+_CUDA_KERNELS = ("sm_50", "sm_60", "sm_70", "sm_80", "sm_86")
+"""As cuobjdump lists them in libmxnet.so of mxnet-cu112 1.9.1, each for its major version from there up; the
+library holds no PTX that a driver could compile for a newer major."""
 
 _TF32_OFF = {"NVIDIA_TF32_OVERRIDE": "0"}
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "MXNET_OMP_MAX_THREADS", "OPENBLAS_NUM_THREADS")
@@ -82,7 +83,7 @@ def begin(threads: int) -> None:
     if not _begun_with:
         os.environ |= dict.fromkeys(_THREAD_VARIABLES, str(threads)) | _TF32_OFF
         if PACKAGE == _CUDA_PACKAGE:
-            _load_cuda()
+            load_cuda()
         _import_mxnet()
         _begun_with.append(threads)
     if (there := threads_in_force()) != threads:
@@ -90,7 +91,7 @@ def begin(threads: int) -> None:
         raise UnsupportedError(f"threads {threads} can't be set: {text}")
 
 
-def _load_cuda() -> None:
+def load_cuda() -> None:
     """Load CUDA from its own wheels, which no loader path names, so that MXNet finds it by name.
 
     One that needs another waits for it; one that can't be had at all is named by MXNet's own import.

@@ -1,0 +1,174 @@
+"""Faults of a real GPU: its memory filled, a context lost, and the same cell measured again afterwards.
+
+`python -m campaigns.gpu_faults [--env RUNTIME=PYTHON ...]` on a host with an NVIDIA GPU, after
+`greenbench up pytorch onnxruntime`. Prints a Markdown table; status 1 where a row is not as promised.
+
+- Memory: BERT-base at a batch whose activations no GPU of today holds. Promised: ``RESOURCE_EXHAUSTED``
+  with a remedy, and a fresh process serves the small batch as before.
+- A lost context: token numbers beyond the vocabulary trip PyTorch's device-side assertion, after which no
+  call of that process can succeed. Promised: a sentence that says so, the server's exit status 4, and
+  a fresh process computes what it did before. ONNX Runtime's kernels check no token numbers, so it has no
+  such row.
+"""
+
+import argparse
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from greenbench.bench.context import Context, Options, open_context
+from greenbench.bench.inputs import batch
+from greenbench.bench.planning import make_plan
+from greenbench.core.errors import FleetError, RuntimeCallError, RuntimeDiedError
+from greenbench.core.plan import Cell
+from greenbench.core.suite import Suite
+
+MODEL, LENGTH = "bert_base", 128
+HUGE_BATCH = 1 << 16
+"""A hidden layer of BERT-base takes 26 GB in float32 at this batch, its intermediate one 103 GB."""
+
+BEYOND_VOCABULARY = 1 << 20
+LOST_CONTEXT_STATUS = 4
+LONGEST_END_S = 30.0
+SAME = 1e-5
+"""Largest relative difference between two processes that compute the same in fp32."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """One fault and what came of it.
+
+    Attributes:
+        runtime: Which.
+        fault: What was done.
+        said: What the client was told.
+        kept: Whether all that is promised held.
+    """
+
+    runtime: str
+    fault: str
+    said: str
+    kept: bool
+
+
+def _cell(context: Context, runtime: str, batch_size: int) -> Cell:
+    matrix = {
+        "runtime": (runtime,),
+        "mode": ("default",),
+        "model": (MODEL,),
+        "precision": ("fp32",),
+        "batch_size": (batch_size,),
+        "sequence_length": (LENGTH,),
+    }
+    suite = Suite.model_validate({"name": "gpu-faults", "matrix": matrix})
+    plan = make_plan(suite, context.catalogue, context.view, seed=0)
+    if not plan.cells:
+        raise SystemExit(plan.left_out[0].reason)
+    return plan.cells[0]
+
+
+def _outputs(context: Context, runtime: str) -> NDArray[np.float32]:
+    """Return a fresh process's outputs for one known row."""
+    cell = _cell(context, runtime, 1)
+    with context.house.running(runtime) as running:
+        context.house.load(running, cell)
+        running.client.stage(batch(MODEL, 1, LENGTH))
+        output: NDArray[np.float32] = running.client.check()["output"]
+        return output
+
+
+def _full_memory(context: Context, runtime: str) -> Row:
+    said, full = "nothing was refused", False
+    with context.house.running(runtime) as running:
+        try:
+            context.house.load(running, _cell(context, runtime, HUGE_BATCH))
+            inputs = batch(MODEL, 1, LENGTH)
+            running.client.stage({name: np.repeat(row, HUGE_BATCH, axis=0) for name, row in inputs.items()})
+            running.client.check()
+        except RuntimeCallError as err:
+            said, full = str(err), err.code == "RESOURCE_EXHAUSTED"
+        except FleetError as err:
+            said = str(err)
+    return Row(runtime=runtime, fault=f"batch {HUGE_BATCH}", said=said, kept=full)
+
+
+def _lost_context(context: Context, runtime: str) -> Row:
+    said, told = "nothing was refused", False
+    with context.house.running(runtime) as running:
+        context.house.load(running, _cell(context, runtime, 1))
+        inputs = batch(MODEL, 1, LENGTH)
+        inputs["input_ids"] = np.full_like(inputs["input_ids"], BEYOND_VOCABULARY)
+        try:
+            running.client.stage(inputs)
+            running.client.check()
+        except (RuntimeCallError, RuntimeDiedError) as err:
+            said, told = str(err), "context is lost" in str(err)
+        deadline = time.monotonic() + LONGEST_END_S
+        while (state := running.instance.exit_state()) is None and time.monotonic() < deadline:
+            time.sleep(0.1)
+    ended = f"exit status {state.status}" if state else "the server lives on"
+    kept = told and state is not None and state.status == LOST_CONTEXT_STATUS
+    return Row(
+        runtime=runtime, fault="token numbers beyond the vocabulary", said=f"{said} ({ended})", kept=kept
+    )
+
+
+def _again(context: Context, runtime: str, before: NDArray[np.float32]) -> Row:
+    after = _outputs(context, runtime)
+    error = float(np.linalg.norm(after - before) / np.linalg.norm(before))
+    said = f"relative difference to the outputs before: {error:.1e}"
+    return Row(runtime=runtime, fault="the same cell in a fresh process", said=said, kept=error < SAME)
+
+
+def rows(context: Context, runtimes: Sequence[str]) -> Iterator[Row]:
+    """Yield what each fault led to."""
+    for runtime in runtimes:
+        before = _outputs(context, runtime)
+        yield _full_memory(context, runtime)
+        if runtime == "pytorch":
+            yield _lost_context(context, runtime)
+        yield _again(context, runtime, before)
+
+
+def table(found: Sequence[Row], gpu: str) -> str:
+    """Return the result as Markdown."""
+    head = f"# Faults of a real GPU\n\n`make gpu-faults`, {datetime.now(UTC):%Y-%m-%d %H:%M} UTC, {gpu}.\n\n"
+    lines = ["| runtime | done to it | what the client is told | as promised |", "|---|---|---|---|"]
+    lines += [
+        f"| {row.runtime} | {row.fault} | {' '.join(row.said.split()).replace('|', '/')} | "
+        f"{'yes' if row.kept else '**no**'} |"
+        for row in found
+    ]
+    return head + "\n".join(lines) + "\n"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the campaign; returns 1 where something was not as promised."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--launcher", default="auto", choices=("auto", "docker", "venv"))
+    parser.add_argument("--env", action="append", default=[], metavar="RUNTIME=PYTHON")
+    parser.add_argument("--runtimes", nargs="+", default=["pytorch", "onnxruntime"])
+    parser.add_argument("--table", type=Path)
+    asked = parser.parse_args(arguments)
+    environments = {name: Path(python) for name, _, python in (pair.partition("=") for pair in asked.env)}
+    options = Options(launcher=asked.launcher, device="cuda", environments=environments)
+    with open_context(options) as context:
+        found = tuple(rows(context, asked.runtimes))
+        gpu = context.meters.facts["gpu"]
+        said = table(found, f"{gpu['name']}, driver {gpu['driver']}")
+    sys.stdout.write(said)
+    if asked.table:
+        asked.table.write_text(said, encoding="utf-8")
+    return 0 if all(row.kept for row in found) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
