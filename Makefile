@@ -67,7 +67,7 @@ cloud-check: $(DEV_STAMP)  ## SkyPilot's own parser, in an environment apart, re
 N ?= 200
 kill-campaign: $(DEV_STAMP)  ## kill runs at random moments N times, resume and verify them
 	$(BIN)/greenbench up onnxruntime --launcher venv
-	$(BIN)/python -m campaigns.kills --kills $(N) --table docs/results/kill-campaign.md
+	$(BIN)/python -m campaigns.kills --kills $(N) --kept docs/results/kill-campaign.json $(if $(filter 0,$(shell id -u)),--small-disk)
 
 clean:  ## remove environments, state and caches of this clone
 	rm -rf $(VENV) $(VENV)-sky .venvs .state dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

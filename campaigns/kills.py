@@ -1,7 +1,8 @@
 """Kills a run with SIGKILL at random moments, resumes it, and checks that nothing was lost or done twice.
 
-`python -m campaigns.kills --kills 200`: real runs of a real runtime, one after the other. Most kills hit
-the controller, the others the runtime. Prints a line per broken promise; status 1 where there is one.
+`python -m campaigns.kills --kills 20 --kept FILE`: real runs of a real runtime, one after the other. Kills
+hit the controller or the runtime; writes are torn, the disk is filled. Prints a line
+per broken promise; status 1 where there is one.
 """
 
 import argparse
@@ -14,12 +15,14 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
 import psutil
+
+from campaigns.tally import Tally, keep_chunks, read_chunks, table
+from campaigns.torn import tear
 
 RUN = (
     *("--device", "cpu", "--only", "runtime=onnxruntime,model=mobilenet_v2", "--rounds", "4"),
@@ -27,28 +30,13 @@ RUN = (
     *("--set", "protocol.baseline_host_s=0.2", "--set", "protocol.baseline_loaded_s=0.2"),
     *("--set", "protocol.rest_cap_s=0.1", "--set", "validity.not_steady.invalid=1000.0"),
 )
-RUNTIME_SHARE = 0.25
-"""Share of kills that hit the runtime."""
+SHARES = {"controller": 0.4, "runtime": 0.25, "torn write": 0.2, "full disk": 0.15}
+"""How often each kind of fault is drawn."""
+
+BALLAST = "ballast"
 
 LONGEST_S = 600.0
 SIGKILLED = -signal.SIGKILL
-
-
-@dataclass(slots=True, kw_only=True)
-class Tally:
-    """What was done and found.
-
-    Attributes:
-        kills: By what was hit.
-        runs: Runs that were killed and ended whole.
-        trials: Rows that had been written before a kill, each looked up afterwards.
-        broken: One sentence for each broken promise.
-    """
-
-    kills: dict[str, int] = field(default_factory=lambda: {"controller": 0, "runtime": 0})
-    runs: int = 0
-    trials: int = 0
-    broken: list[str] = field(default_factory=list)
 
 
 def events_of(folder: Path) -> list[dict[str, Any]]:
@@ -78,12 +66,12 @@ class Campaign:
         self._out = out
         self._launcher = launcher
         self._random = random.Random(seed)  # noqa: S311 - moments, not secrets
-        self.tally = Tally()
+        self.tally = Tally(seed=seed, launcher=launcher)
 
     def until(self, kills: int) -> Tally:
         """Go on until so many kills have hit."""
-        while sum(self.tally.kills.values()) < kills:
-            self._one_run(kills - sum(self.tally.kills.values()))
+        while self.tally.hits < kills:
+            self._one_run(kills - self.tally.hits)
             print(f"{self.tally.kills}, {self.tally.runs} runs, {len(self.tally.broken)} broken", flush=True)
         return self.tally
 
@@ -93,7 +81,7 @@ class Campaign:
         for _ in range(min(left, self._random.randint(1, 6))):
             folder = next(iter(set(self._folders()) - before), None)
             seen = trials_of(folder) if folder else {}
-            if not self._killed(folder, self._random.uniform(0.2, length_s)):
+            if not self._hit(folder, self._random.uniform(0.2, length_s)):
                 break
             folder = next(iter(set(self._folders()) - before), None)
             self._kept(folder, seen)
@@ -118,25 +106,56 @@ class Campaign:
         base = [sys.executable, "-m", "greenbench.cli", "run", "--launcher", self._launcher]
         return [*base, "--out", str(self._out), *resume]
 
-    def _killed(self, folder: Path | None, moment_s: float) -> bool:
-        """Start or resume, and kill after a while; False where the run had ended by then."""
+    def _hit(self, folder: Path | None, moment_s: float) -> bool:
+        """Start or resume, and do harm after a while; False where the run had ended by then."""
         process = subprocess.Popen(
-            self._command(folder), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+            self._command(folder), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
         )
         try:
-            process.wait(moment_s)
+            process.communicate(timeout=moment_s)
         except subprocess.TimeoutExpired:
             pass
         else:
             return False
-        victim = self._runtime() if self._random.random() < RUNTIME_SHARE else None
+        kind = self._random.choices(list(SHARES), list(SHARES.values()))[0]
+        if kind == "full disk" and os.path.ismount(self._out):
+            self._fill(process)
+        else:
+            self._kill(process, kind)
+        return True
+
+    def _kill(self, process: subprocess.Popen[str], kind: str) -> None:
+        victim = self._runtime() if kind == "runtime" else None
         if victim is not None:
             victim.kill()
             self.tally.kills["runtime"] += 1
             time.sleep(self._random.uniform(0.0, 2.0))
         process.kill()
-        self.tally.kills["controller"] += process.wait() == SIGKILLED
-        return True
+        process.communicate()
+        if process.returncode != SIGKILLED:
+            return
+        folder = max(self._folders(), key=lambda path: path.stat().st_mtime_ns, default=None)
+        torn = kind == "torn write" and folder is not None and events_of(folder)
+        if torn and folder is not None:
+            tear(folder, self._random)
+        self.tally.kills["torn write" if torn else "controller"] += 1
+
+    def _fill(self, process: subprocess.Popen[str]) -> None:
+        """Take all but a little of the room there is; the run has to say so and end by itself."""
+        free = os.statvfs(self._out)
+        room = free.f_bavail * free.f_frsize - self._random.randrange(0, 64 << 10)
+        ballast = self._out / BALLAST
+        try:
+            with ballast.open("wb") as file:
+                os.posix_fallocate(file.fileno(), 0, max(1, room))
+            _, said = process.communicate(timeout=LONGEST_S)
+        finally:
+            ballast.unlink()
+        if process.returncode == 0:
+            return
+        self.tally.kills["full disk"] += 1
+        if "the disk is full" not in said or "Traceback" in said:
+            self.tally.broken.append(f"a full disk, and the run said: {said[-300:]!r}")
 
     def _runtime(self) -> psutil.Process | None:
         notes = (_state() / "run").glob("*/process.json")
@@ -194,39 +213,35 @@ def _runtimes_alive() -> Iterator[psutil.Process]:
             yield process
 
 
-def table(tally: Tally, *, seed: int, launcher: str, seconds: float) -> str:
-    """Return the campaign as Markdown."""
-    kills, broken = tally.kills, len(tally.broken)
-    lines = [
-        f"{datetime.now(UTC):%F}, {os.cpu_count()} CPUs, launcher {launcher}, seed {seed}, {seconds:.0f} s.",
-        "",
-        "| killed controllers | killed runtimes | runs that ended whole | finished rows looked up | broken |",
-        "|---|---|---|---|---|",
-        f"| {kills['controller']} | {kills['runtime']} | {tally.runs} | {tally.trials} | {broken} |",
-    ]
-    return "\n".join([*lines, "", *(f"- {sentence}" for sentence in tally.broken)])
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the campaign; 1 where a promise was broken."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--kills", type=int, default=200)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--launcher", default="venv", choices=("venv", "docker"))
-    parser.add_argument("--table", type=Path, help="Append the result here.")
+    parser.add_argument("--kept", type=Path, help="JSON file that a chunk is added to; a .md lies beside it.")
+    parser.add_argument("--small-disk", action="store_true", help="Mount a tmpfs and fill it; needs root.")
     options = parser.parse_args(arguments)
-    began = time.monotonic()
-    with tempfile.TemporaryDirectory(prefix="greenbench-kills-") as folder:
-        campaign = Campaign(Path(folder), launcher=options.launcher, seed=options.seed)
-        tally = campaign.until(options.kills)
-    seconds = time.monotonic() - began
-    said = table(tally, seed=options.seed, launcher=options.launcher, seconds=seconds)
-    print(said)
-    if options.table:
-        options.table.write_text(
-            f"# Kills at random moments\n\n`make kill-campaign N={options.kills}`. {said}\n"
-        )
+    chunks = read_chunks(options.kept) if options.kept else []
+    began, seed = time.monotonic(), options.seed or 1 + len(chunks)
+    with tempfile.TemporaryDirectory(prefix="greenbench-kills-") as name:
+        campaign = Campaign(Path(name), launcher=options.launcher, seed=seed)
+        with _small_disk(Path(name)) if options.small_disk else nullcontext():
+            tally = campaign.until(options.kills)
+    tally.seconds = round(time.monotonic() - began, 1)
+    print(table([*chunks, tally]))
+    if options.kept:
+        keep_chunks(options.kept, [*chunks, tally])
     return int(bool(tally.broken))
+
+
+@contextmanager
+def _small_disk(folder: Path) -> Iterator[None]:
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=32m", "tmpfs", str(folder)], check=True)
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", str(folder)], check=True)
 
 
 if __name__ == "__main__":

@@ -58,6 +58,11 @@ def test_each_thing_watched_is_told_with_both_values(name, value, words):
     assert str(value) in said
 
 
+def test_a_driver_that_no_longer_answers_is_a_change():
+    (said,) = START.changes("pytorch", BUILD, dict.fromkeys(GPU))
+    assert said == "driver was 580.1 at the run's start and no longer answers"
+
+
 def test_another_image_or_lock_is_a_change():
     (said,) = START.changes("pytorch", replace(BUILD, identity="sha256:cc"), GPU)
     assert "image of pytorch" in said

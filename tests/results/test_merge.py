@@ -5,6 +5,7 @@ import pytest
 from typer.testing import CliRunner
 
 from greenbench.bench.run import resumed_request
+from greenbench.bench.verify import verify_run
 from greenbench.cli import app
 from greenbench.core.errors import ConfigurationError
 from greenbench.core.trial import Baseline
@@ -231,3 +232,12 @@ def test_the_command_says_where_hosts_differ_and_prints_the_folder(shard, tmp_pa
     assert ended.exit_code == 0
     assert ended.stdout.strip() == str(out)
     assert "other processors" in ended.stderr
+
+
+def test_verify_of_a_merged_run_is_refused_in_one_line_that_names_the_shards(shard, tmp_path):
+    merged = merge_shards([shard(1), shard(2)], tmp_path / "all").folder
+    with pytest.raises(
+        ConfigurationError, match=r"verify each shard's own folder.*: shard-1, shard-2"
+    ) as told:
+        verify_run(merged)
+    assert "\n" not in str(told.value)

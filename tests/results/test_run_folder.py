@@ -263,3 +263,22 @@ def test_a_failed_trial_is_a_row_like_any_other(run, make):
     run.add_trial(row)
     run.finish()
     assert run.final_trials() == (row,)
+
+
+def test_files_that_a_crash_tore_are_removed_when_the_run_is_resumed_and_by_nobody_who_only_reads(
+    make, tmp_path
+):
+    with RunFolder.create(tmp_path, "run", make.manifest()) as folder:
+        folder.add_trial(make.trial(), make.iterations(), [make.series()])
+        kept = folder.trials()
+    torn = [
+        tmp_path / "run" / "manifest.json.tmp",
+        tmp_path / "run" / "parts" / "r02.c.a1.readings.parquet.tmp",
+    ]
+    for path in torn:
+        path.write_bytes(b"PAR1 half of it")
+    with RunFolder.open("run", tmp_path):
+        assert all(path.exists() for path in torn)
+    with RunFolder.resume("run", tmp_path) as again:
+        assert not any(path.exists() for path in torn)
+        assert again.trials() == kept

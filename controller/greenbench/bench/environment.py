@@ -35,11 +35,15 @@ class Environment:
         Args:
             runtime: Which was loaded.
             build: What it was started from; None where it did not start.
-            conditions: Of the GPU, read now. What was not told then or is not told now is not compared.
+            conditions: Of the GPU, read now. What was not told then or is not told now is not compared,
+                but for the driver.
         """
         return (*self._of_gpu(conditions), *self._of_runtime(runtime, build))
 
     def _of_gpu(self, now: Mapping[str, Any]) -> Iterator[str]:
+        # Every driver tells its version: one that does not was unloaded, or has lost the GPU.
+        if now and self.gpu.get("driver") is not None and now.get("driver") is None:
+            yield f"driver was {self.gpu['driver']} at the run's start and no longer answers"
         for name, words in WATCHED.items():
             before, after = self.gpu.get(name), now.get(name)
             if None not in {before, after} and before != after:

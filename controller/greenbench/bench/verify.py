@@ -8,7 +8,7 @@ from pathlib import Path
 from greenbench.bench.recompute import exact, row_findings, same
 from greenbench.bench.rows import net_of_host
 from greenbench.core.doubt import Limits, Rule
-from greenbench.core.errors import DamagedResultsError
+from greenbench.core.errors import ConfigurationError, DamagedResultsError
 from greenbench.core.trial import Baseline, Trial
 from greenbench.results.events import line_digest
 from greenbench.results.finding import Finding
@@ -55,14 +55,30 @@ def verify_run(folder: Path) -> Verification:
 
     Args:
         folder: Of a finished run, an interrupted one, or one that was killed.
+
+    Raises:
+        ConfigurationError: It is merged from shards, whose logs and clocks are their own.
     """
     run = StoredRun(folder)
+    _refuse_merged(run)
     found = tuple(_guarded(run))
     try:
         notes, trials = tuple(_notes(run)), len(run.trials())
     except DamagedResultsError:
         notes, trials = (), 0
     return Verification(folder=folder, findings=found, notes=notes, trials=trials, head=_head(run))
+
+
+def _refuse_merged(run: StoredRun) -> None:
+    try:
+        shards = run.manifest().shards
+    except DamagedResultsError:
+        return  # a finding, told with the others
+    if shards:
+        names = ", ".join(shard.run_id for shard in shards)
+        raise ConfigurationError(
+            f"{run.path} is merged from shards; verify each shard's own folder instead: {names}"
+        )
 
 
 def _head(run: StoredRun) -> str:

@@ -9,7 +9,7 @@ from typing import Any, Self
 from greenbench.core.errors import ConfigurationError
 from greenbench.core.reading import Series
 from greenbench.core.trial import Baseline, Trial
-from greenbench.results.durable import kept_in, replacing, sync_folder
+from greenbench.results.durable import TEMPORARY_SUFFIX, kept_in, replacing, sync_folder
 from greenbench.results.events import EventLog
 from greenbench.results.manifest import SCHEMA_VERSION, Manifest
 from greenbench.results.parts import (
@@ -87,14 +87,16 @@ class RunFolder(StoredRun):
 
     @classmethod
     def resume(cls, run: str | Path, out: Path) -> Self:
-        """Open a run for writing more into it; a line that a crash tore is cut off the event log.
+        """Open a run for writing more into it; what a crash tore, a line or a file, is removed.
 
         Raises:
             ConfigurationError: There is no such run.
             GreenbenchError: It cannot be written.
         """
         path = find_run(run, out)
-        return cls(path, EventLog(path / EVENTS))
+        log = EventLog(path / EVENTS)
+        _remove_torn(path)
+        return cls(path, log)
 
     def update_manifest(self, manifest: Manifest) -> None:
         """Replace the manifest, whole or not at all.
@@ -235,3 +237,10 @@ class RunFolder(StoredRun):
             last = event["event"], event.get("files")
         if last != (outcome, files):
             self.log(outcome, files=files)
+
+
+def _remove_torn(folder: Path) -> None:
+    """Remove what a dead process was writing: only the holder of the log may, as a living one writes too."""
+    with kept_in(folder):
+        for torn in folder.rglob(f"*{TEMPORARY_SUFFIX}"):
+            torn.unlink()
