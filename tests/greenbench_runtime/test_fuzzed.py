@@ -5,6 +5,7 @@ import psutil
 import pytest
 from campaigns.flatness import judge
 from campaigns.fuzz import SERVICES, Fuzzer, RequestMaker
+from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from greenbench_wire import benchmark_pb2 as wire
 from greenbench_wire import inference_pb2
@@ -80,3 +81,27 @@ def test_a_seed_makes_the_same_requests_again():
         for maker in (RequestMaker(5, {}), RequestMaker(5, {}))
     )
     assert first == again
+
+
+def test_watches_that_are_broken_off_at_any_moment_do_not_stop_the_server(start, connect):
+    server = start().wait_ready()
+    client = connect(server.address)
+    stub = health_pb2_grpc.HealthStub(client.channel)
+    for number in range(4000):
+        watch = stub.Watch(health_pb2.HealthCheckRequest())
+        if number % 2:
+            next(watch)
+        watch.cancel()
+    assert stub.Check(health_pb2.HealthCheckRequest(), timeout=20).status
+    assert server.stop() == 0
+
+
+def test_many_watchers_keep_nobody_else_from_being_answered(start, connect):
+    server = start().wait_ready()
+    client = connect(server.address)
+    stub = health_pb2_grpc.HealthStub(client.channel)
+    watches = [stub.Watch(health_pb2.HealthCheckRequest()) for _ in range(40)]
+    assert client.bench.Describe(wire.DescribeRequest(), timeout=20).runtime == "perceptron"
+    for watch in watches:
+        watch.cancel()
+    assert server.stop() == 0
