@@ -7,7 +7,7 @@ STAMP := $(VENV)/.installed
 DEV_STAMP := $(VENV)/.installed-dev
 LAUNCHER ?= auto
 
-.PHONY: bench test lint unit cloud-check cuda-images gpu-faults kill-campaign protos wheel locks footprint clean help
+.PHONY: bench test lint unit cloud-check cuda-images gpu-faults kill-campaign fuzz-campaign soak audit protos wheel locks footprint clean help
 
 help:  ## what the targets do
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -69,5 +69,28 @@ kill-campaign: $(DEV_STAMP)  ## kill runs at random moments N times, resume and 
 	$(BIN)/greenbench up onnxruntime --launcher venv
 	$(BIN)/python -m campaigns.kills --kills $(N) --kept docs/results/kill-campaign.json $(if $(filter 0,$(shell id -u)),--small-disk)
 
+REQUESTS ?= 10000
+SECONDS ?= 3600
+SHARE ?= 1.0
+# The environment of ONNX Runtime that `up` made, and the models beside it.
+ONNXRUNTIME = $$(ls -d $(GREENBENCH_STATE)/venvs/onnxruntime-cpu-*/bin/python | head -n 1)
+
+fuzz-campaign: $(DEV_STAMP)  ## send each service of a real runtime REQUESTS hostile requests
+	$(BIN)/greenbench up onnxruntime --launcher venv
+	$(BIN)/python -m campaigns.fuzz --requests $(REQUESTS) --python "$(ONNXRUNTIME)" \
+	  --models $(GREENBENCH_STATE)/models --table docs/results/fuzz-campaign.md
+
+soak: $(DEV_STAMP)  ## load, run, unload for SECONDS; memory, descriptors, sockets and threads must stay flat
+	$(BIN)/greenbench up onnxruntime --launcher venv
+	$(BIN)/python -m campaigns.soak --seconds $(SECONDS) --share $(SHARE) --python "$(ONNXRUNTIME)" \
+	  --models $(GREENBENCH_STATE)/models --table docs/results/soak.md
+
+# --strict: a package that the service does not know is a failure, not a clean bill.
+audit: $(DEV_STAMP)  ## ask the advisory service about every pinned requirement and the controller's own
+	$(PYTHON) -m venv $(VENV)-audit && $(VENV)-audit/bin/pip install --quiet 'pip-audit>=2.9'
+	$(BIN)/python -m pip freeze --exclude-editable > $(VENV)-audit/controller.txt
+	for lock in $(VENV)-audit/controller.txt docker/requirements/*.lock; do \
+	  echo "$$lock"; $(VENV)-audit/bin/pip-audit --strict --no-deps --disable-pip --requirement "$$lock" || exit 1; done
+
 clean:  ## remove environments, state and caches of this clone
-	rm -rf $(VENV) $(VENV)-sky .venvs .state dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	rm -rf $(VENV) $(VENV)-sky $(VENV)-audit .venvs .state dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

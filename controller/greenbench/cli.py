@@ -3,6 +3,7 @@
 import os
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from greenbench.core.suite import Suite
 
 INTERRUPTED = 130
+LOCAL = ["localhost", "127.0.0.1"]
 
 app = typer.Typer(
     name="greenbench",
@@ -512,6 +514,9 @@ def serve(
     runtime: Annotated[str, typer.Argument(help="Which runtime.")],
     *,
     address: Annotated[str | None, typer.Option("--address", help="unix:PATH or HOST:PORT.")] = None,
+    certs: Annotated[
+        Path | None, typer.Option("--certs", help="Folder of `greenbench certs`: mutual TLS on HOST:PORT.")
+    ] = None,
     model: Annotated[str, typer.Option("--model")] = "resnet50",
     batch: Annotated[int, typer.Option("--batch")] = 1,
     launcher: Launcher = "auto",
@@ -526,7 +531,24 @@ def serve(
     chosen = [f"model={model}", f"batch_size={batch}", *(settings or ())]
     wanted = _suite("quick", chosen, None)
     with open_context(_options(launcher=launcher, device=device, env=env, suite=wanted)) as context:
-        serve_runtime(context, runtime, wanted, address=address, say=lambda text: typer.echo(text, err=True))
+        say = partial(typer.echo, err=True)
+        serve_runtime(context, runtime, wanted, address=address, certs=certs, say=say)
+
+
+@app.command()
+def certs(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Where the five files go.")],
+    *,
+    host: Annotated[list[str], typer.Option("--host", help="What clients connect to; repeatable.")] = LOCAL,
+    days: Annotated[int, typer.Option("--days", min=1, max=825, help="How long they hold.")] = 30,
+) -> None:
+    """Make certificates for `serve --certs`: an authority, a server's, a client's."""
+    from datetime import UTC, datetime
+
+    from greenbench.fleet.certificates import make_certificates
+
+    for file in make_certificates(folder, host, days=days, now=datetime.now(UTC)):
+        typer.echo(file)
 
 
 @app.command()

@@ -31,6 +31,8 @@ LONGEST_SOCKET_PATH = 107
 
 # Threads come when needed. A run holds one, calls that wait for the engine hold one each.
 _HANDLER_THREADS = 16
+# Each health watch holds one; more of them wait and keep nobody else from being answered.
+_WATCHER_THREADS = 4
 _UNIX = "unix:"
 _SERVICES = (
     benchmark_pb2.DESCRIPTOR.services_by_name["Benchmark"].full_name,
@@ -74,7 +76,10 @@ def serving(session: Session, places: Places, *, on_lost_context: Callable[[], N
     """
     _make_outbox(places.outbox)
     server = _server(on_lost_context)
-    states = health.HealthServicer()
+    watchers = ThreadPoolExecutor(max_workers=_WATCHER_THREADS, thread_name_prefix="watcher")
+    # The library's other way sends under a lock that the end of a call takes in gRPC's only polling thread:
+    # a client that goes away in the wrong moment then stops the whole server.
+    states = health.HealthServicer(experimental_non_blocking=False, experimental_thread_pool=watchers)
     _add_services(server, session, places, states)
     address = _listen(server, places.address)
     server.start()
@@ -86,6 +91,7 @@ def serving(session: Session, places: Places, *, on_lost_context: Callable[[], N
         states.enter_graceful_shutdown()
         session.stop_run()
         server.stop(DRAIN_S).wait()
+        watchers.shutdown(wait=False)
 
 
 def _server(on_lost_context: Callable[[], None]) -> grpc.Server:

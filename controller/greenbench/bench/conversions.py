@@ -1,7 +1,9 @@
 """Conversions to ONNX: made in the framework that owns the model, or refused for a reason that is kept."""
 
+import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from greenbench.bench.house import House, Running
 from greenbench.bench.library import Question, Refusal, onnx_key, weights_key
@@ -9,6 +11,7 @@ from greenbench.bench.making import Needs
 from greenbench.core.errors import RuntimeCallError
 from greenbench.core.progress import Observer
 from greenbench.core.workload import Workload
+from greenbench.fleet.outbox import take_made
 from greenbench.fleet.state import StateFolder
 
 
@@ -111,14 +114,15 @@ def _convert(
     except RuntimeCallError as err:
         refuse(house, asked, f"{running.spec.title} did not convert it: {err}", observer)
         return
-    library.adopt(
-        onnx_key(load.model, asked.source, weights.sha256, load.sequence_length),
-        state.outbox(asked.source) / made.path,
-        kind="onnx",
-        origin=f"{made.exporter}, opset {made.opset}",
-        maker=f"{asked.source} {running.description.versions.get(running.spec.engine, '')}".strip(),
-        elapsed_s=made.elapsed_s,
-    )
+    with tempfile.TemporaryDirectory(dir=state.root) as scratch:
+        library.adopt(
+            onnx_key(load.model, asked.source, weights.sha256, load.sequence_length),
+            take_made(state.outbox(asked.source), made.path, Path(scratch)),
+            kind="onnx",
+            origin=f"{made.exporter}, opset {made.opset}",
+            maker=f"{asked.source} {running.description.versions.get(running.spec.engine, '')}".strip(),
+            elapsed_s=made.elapsed_s,
+        )
 
 
 def refuse(house: House, conversion: Conversion, reason: str, observer: Observer) -> None:

@@ -18,6 +18,7 @@ from greenbench.core.errors import ConfigurationError
 from greenbench.core.plan import Cell
 from greenbench.core.progress import Observer
 from greenbench.core.workload import TEXT_MODELS, Workload
+from greenbench.fleet.outbox import take_made
 from greenbench.fleet.state import StateFolder
 
 WEIGHTS_SEED = 20240221
@@ -140,6 +141,12 @@ def _origin(model: str, needs: Needs, observer: Observer) -> _Origin:
 def _own_file(model: str, needs: Needs) -> Path:
     path = Path(needs.weights_from).expanduser() / f"{model}.safetensors"
     if not path.is_file():
+        pickled = [path.with_suffix(suffix) for suffix in (".pt", ".pth", ".bin", ".pkl", ".ckpt")]
+        for other in filter(Path.is_file, pickled):
+            raise ConfigurationError(
+                f"models.weights_from: {other} is a pickle, which can run code, and was not opened; "
+                f"convert it where you trust it, with safetensors.torch.save_file, to {path.name}"
+            )
         raise ConfigurationError(
             f"models.weights_from: {path} is not there; the folder needs one file per model"
         )
@@ -200,8 +207,11 @@ class _Maker:
         return f"{self.running.spec.name} {version}".strip()
 
     def _adopt(self, key: str, path: str, *, kind: str, origin: str, elapsed_s: float) -> Entry:
-        made = self.state.outbox(self.running.spec.name) / path
-        return self.library.adopt(key, made, kind=kind, origin=origin, maker=self._name, elapsed_s=elapsed_s)
+        outbox = self.state.outbox(self.running.spec.name)
+        with tempfile.TemporaryDirectory(dir=self.state.root) as scratch:
+            made = take_made(outbox, path, Path(scratch))
+            facts = {"kind": kind, "origin": origin, "maker": self._name}
+            return self.library.adopt(key, made, **facts, elapsed_s=elapsed_s)
 
     @contextmanager
     def _inbox(self, source: Path | None) -> Iterator[str]:

@@ -11,13 +11,21 @@ from greenbench.bench.planning import make_plan
 from greenbench.bench.run import need_models
 from greenbench.core.errors import ConfigurationError
 from greenbench.core.suite import Suite
+from greenbench.fleet.certificates import server_context
 from greenbench.fleet.launcher import died
 from greenbench.fleet.lease import StateLease
-from greenbench.fleet.proxy import TcpProxy
+from greenbench.fleet.proxy import TcpProxy, parse_endpoint, split_endpoint
+from greenbench.fleet.tls_proxy import TlsProxy
 
 
 def serve_runtime(
-    context: Context, runtime: str, suite: Suite, *, address: str | None, say: Callable[[str], None]
+    context: Context,
+    runtime: str,
+    suite: Suite,
+    *,
+    address: str | None,
+    certs: Path | None = None,
+    say: Callable[[str], None],
 ) -> None:
     """Start a runtime, load one model, and serve until interrupted.
 
@@ -27,12 +35,15 @@ def serve_runtime(
         suite: Names one model and batch size.
         address: Where clients connect; None for the runtime's own Unix socket. ``HOST:PORT`` and other
             ``unix:`` paths are a proxy on this host.
+        certs: Folder of `greenbench certs`: ``HOST:PORT`` then asks clients for a certificate (mutual TLS),
+            and may be reached from other hosts. None: loopback only.
         say: Tells the user where it serves.
 
     Raises:
         ConfigurationError: The cell cannot run here, or the address cannot be used.
         RuntimeDiedError: The runtime ended by itself.
     """
+    check_address(address, certs)
     if runtime not in context.catalogue:
         raise ConfigurationError(f"unknown runtime {runtime!r}; known: {', '.join(context.catalogue)}")
     matrix = suite.matrix.model_copy(update={"runtime": (runtime,)})
@@ -44,7 +55,7 @@ def serve_runtime(
     with (
         StateLease(context.state, purpose=f"greenbench serve {runtime}"),
         context.house.running(runtime) as running,
-        _door(address, running.instance.address) as served,
+        _door(address, running.instance.address, certs) as served,
     ):
         context.house.load(running, cell)
         load = cell.workload
@@ -57,8 +68,24 @@ def serve_runtime(
                 raise died(running.instance, state, during="serving")
 
 
+def check_address(address: str | None, certs: Path | None) -> None:
+    """Refuse an address before anything is started for it.
+
+    Raises:
+        ConfigurationError: Not on loopback without certificates, malformed, or certificates without TCP.
+    """
+    if address is None or address.startswith("unix:"):
+        if certs is not None:
+            raise ConfigurationError("--certs goes with --address HOST:PORT; a Unix socket needs none")
+    elif certs is None:
+        parse_endpoint(address)
+    else:
+        split_endpoint(address)
+        server_context(certs)
+
+
 @contextmanager
-def _door(address: str | None, inner: str) -> Iterator[str]:
+def _door(address: str | None, inner: str, certs: Path | None) -> Iterator[str]:
     """Open the address that clients were promised onto a runtime's own socket; yields where that is."""
     target = Path(inner.removeprefix("unix:"))
     if address is None:
@@ -72,6 +99,9 @@ def _door(address: str | None, inner: str) -> Iterator[str]:
             yield f"unix:{path}"
         finally:
             path.unlink(missing_ok=True)
+    elif certs is not None:
+        with TlsProxy(address, target, server_context(certs)) as door:
+            yield f"{door.address} (mutual TLS)"
     else:
         with TcpProxy(address, target) as proxy:
             yield proxy.address

@@ -19,16 +19,30 @@ def parse_endpoint(address: str) -> tuple[str, int]:
     Raises:
         ConfigurationError: Another form, a port out of range, or a host that others could reach.
     """
+    host, port = split_endpoint(address)
+    if not _is_loopback(host):
+        raise ConfigurationError(
+            f"address {address!r} is not on loopback; a runtime has no authentication, so serve on "
+            "127.0.0.1 and forward the port by ssh, or add --certs DIR (made by `greenbench certs DIR`)"
+        )
+    return host, port
+
+
+def split_endpoint(address: str) -> tuple[str, int]:
+    """Return host and port of ``HOST:PORT``, wherever the host is.
+
+    Raises:
+        ConfigurationError: Another form, or a port out of range.
+    """
     host, _, port = address.rpartition(":")
     if not host or not port.isdigit() or int(port) > 65535:  # noqa: PLR2004 - the largest port
         raise ConfigurationError(f"address {address!r} is not HOST:PORT; an example is 127.0.0.1:8001")
-    host = "127.0.0.1" if host == "localhost" else host.strip("[]")
-    if not _is_loopback(host):
-        raise ConfigurationError(
-            f"address {address!r} is not on loopback; a runtime has no authentication, "
-            "so serve on 127.0.0.1 and forward the port by ssh"
-        )
-    return host, int(port)
+    return "127.0.0.1" if host == "localhost" else host.strip("[]"), int(port)
+
+
+def written_endpoint(host: str, port: int) -> str:
+    """Return ``HOST:PORT``, with an IPv6 address in brackets."""
+    return f"[{host!s}]:{port}" if ":" in str(host) else f"{host!s}:{port}"
 
 
 def _is_loopback(host: str) -> bool:
@@ -100,7 +114,7 @@ class TcpProxy:
     def address(self) -> str:
         """Where it listens, with the port that was taken."""
         host, port = self._server.server_address[:2] if self._server else self._endpoint
-        return f"[{host!s}]:{port}" if ":" in str(host) else f"{host!s}:{port}"
+        return written_endpoint(str(host), port)
 
     def __enter__(self) -> Self:
         try:
