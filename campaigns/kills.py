@@ -223,7 +223,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--small-disk", action="store_true", help="Mount a tmpfs and fill it; needs root.")
     options = parser.parse_args(arguments)
     chunks = read_chunks(options.kept) if options.kept else []
-    began, seed = time.monotonic(), options.seed or 1 + len(chunks)
+    began, seed = time.monotonic(), options.seed or 1 + max((chunk.seed for chunk in chunks), default=0)
     with tempfile.TemporaryDirectory(prefix="greenbench-kills-") as name:
         campaign = Campaign(Path(name), launcher=options.launcher, seed=seed)
         with _small_disk(Path(name)) if options.small_disk else nullcontext():

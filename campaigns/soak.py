@@ -22,7 +22,7 @@ import numpy as np
 import psutil
 
 from campaigns.flatness import Growth, Watch, growth_table, judge, plot
-from campaigns.fuzz import runtime_process
+from campaigns.fuzz import converted_mobilenet, runtime_process
 from greenbench.core.errors import FleetError
 from greenbench.fleet.client import RuntimeClient
 
@@ -121,7 +121,7 @@ def report(soaked: Soaked, *, command: str, share: float, picture: str) -> str:
     lines = [
         "# Soak: load, run, unload",
         "",
-        f"`{command}`. {datetime.now(UTC):%F}, {machine}, other work beside it.",
+        f"`{command}`. {datetime.now(UTC):%F}, {machine}.",
         f"It ran for {soaked.seconds:.0f} s, busy for {share:.0%} of that: {soaked.cycles} cycles of Load,",
         f"Stage, Run ({ITERATIONS} iterations), Unload of MobileNetV2 in ONNX Runtime, one process for all.",
     ]
@@ -141,10 +141,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--models", type=Path, required=True)
     parser.add_argument("--table", type=Path, help="Write the result here, and a picture beside it.")
     options = parser.parse_args(arguments)
-    converted = min((options.models / "onnx").glob("mobilenet_v2-*.onnx"), default=None)
-    if converted is None:
-        parser.error(f"{options.models} holds no converted mobilenet_v2; run `greenbench up`")
-    load = {"model": "mobilenet_v2", "mode": "cpu", "model_file": str(converted.relative_to(options.models))}
+    load = {"model": "mobilenet_v2", "mode": "cpu", "model_file": converted_mobilenet(options.models)}
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
@@ -157,7 +154,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _told(soaked: Soaked, options: argparse.Namespace) -> int:
     table = options.table
     picture = table.with_suffix(".svg") if table else None
-    command = f"make soak SECONDS={options.seconds:g} SHARE={options.share:g}"
+    command = f"python -m campaigns.soak --seconds {options.seconds:g} --share {options.share:g}"
     try:
         said = report(soaked, command=command, share=options.share, picture=picture.name if picture else "")
     except ValueError as error:

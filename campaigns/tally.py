@@ -11,7 +11,7 @@ KINDS = ("controller", "runtime", "torn write", "full disk")
 """What is done to a run, in the order of the table's columns."""
 
 TEXT = """\
-`make kill-campaign`, {cpus} CPUs. A run of ONNX Runtime on the CPU is hit one to six times, resumed,
+`make kill-campaign`. A run of ONNX Runtime on the CPU is hit one to six times, resumed,
 and verified. Each row is one chunk of the campaign, which goes on where it stopped."""
 
 
@@ -26,6 +26,7 @@ class Tally:
         broken: One sentence for each broken promise.
         seed: Of the moments.
         launcher: What the runtimes were started by.
+        cpus: Of the machine; None where it cannot say.
         seconds: How long it took.
         date: When, UTC.
     """
@@ -36,6 +37,7 @@ class Tally:
     broken: list[str] = field(default_factory=list)
     seed: int = 0
     launcher: str = "venv"
+    cpus: int | None = field(default_factory=os.cpu_count)
     seconds: float = 0.0
     date: str = field(default_factory=lambda: f"{datetime.now(UTC):%F}")
 
@@ -58,16 +60,28 @@ def keep_chunks(path: Path, chunks: Sequence[Tally]) -> None:
 
 def table(chunks: Sequence[Tally]) -> str:
     """Return all chunks as Markdown, their sums in the last row."""
-    head = ("date", "launcher", "seed", *KINDS, "runs that ended whole", "finished rows looked up", "broken")
+    head = (
+        "date",
+        "CPUs",
+        "launcher",
+        "seed",
+        *KINDS,
+        "runs that ended whole",
+        "finished rows looked up",
+        "broken",
+    )
     lines = [
         "# Kills and other faults at random moments",
         "",
-        TEXT.format(cpus=os.cpu_count()),
+        TEXT,
         "",
         f"| {' | '.join(head)} |",
         "|" + "---|" * len(head),
-        *(_row((chunk.date, chunk.launcher, str(chunk.seed)), chunk) for chunk in chunks),
-        _row(("all", "", ""), _sum(chunks)),
+        *(
+            _row((chunk.date, str(chunk.cpus or ""), chunk.launcher, str(chunk.seed)), chunk)
+            for chunk in chunks
+        ),
+        _row(("all", "", "", ""), _sum(chunks)),
         "",
         *(f"- {sentence}" for chunk in chunks for sentence in chunk.broken),
     ]

@@ -17,7 +17,7 @@ class Evil:
         return (Path.touch, (self.marker,))
 
 
-@pytest.mark.parametrize("suffix", [".pt", ".pth", ".bin", ".pkl"])
+@pytest.mark.parametrize("suffix", [".pt", ".pth", ".bin", ".pkl", ".ckpt"])
 def test_a_pickle_in_the_place_of_weights_is_named_and_never_opened(tmp_path, suffix):
     marker = tmp_path / "ran"
     hostile = tmp_path / f"resnet50{suffix}"

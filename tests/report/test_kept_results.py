@@ -28,4 +28,6 @@ def test_a_kept_run_is_verified_reported_queried_and_compared(run):
     ended = CliRunner().invoke(app, ["query", str(run), "select count(*) as n from trials", "--json"])
     assert ended.exit_code == 0, ended.output
     assert str(len(trials)) in ended.output
-    assert compare(open_side(str(run), run.parent), open_side(str(run), run.parent))
+    compared = compare(open_side(str(run), run.parent), open_side(str(run), run.parent)).cells
+    assert {pair.a for pair in compared} == {trial.cell_id for trial in trials}
+    assert all(pair.a == pair.b and not pair.refused for pair in compared)

@@ -42,7 +42,7 @@ def split_endpoint(address: str) -> tuple[str, int]:
 
 def written_endpoint(host: str, port: int) -> str:
     """Return ``HOST:PORT``, with an IPv6 address in brackets."""
-    return f"[{host!s}]:{port}" if ":" in str(host) else f"{host!s}:{port}"
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def _is_loopback(host: str) -> bool:
