@@ -264,12 +264,12 @@ def runtime_process(python: Path, engine: str, models: Path) -> Iterator[tuple[s
     root = Path(__file__).parents[1]
     with tempfile.TemporaryDirectory(prefix="gb-") as folder:
         address = f"unix:{folder}/grpc.sock"
-        places = ("--address", address, "--models", str(models), "--outbox", f"{folder}/outbox")
+        places = ("--address", address, "--models", str(models.absolute()), "--outbox", f"{folder}/outbox")
         environment = os.environ | {
             "PYTHONPATH": f"{root / 'runtimes'}:{root / 'protos'}",
             "PYTHONDONTWRITEBYTECODE": "1",
         }
-        command = [str(python), "-m", "greenbench_runtime", "--engine", engine, *places]
+        command = [str(python.absolute()), "-m", "greenbench_runtime", "--engine", engine, *places]
         log = Path(folder) / "log"
         with (
             log.open("wb") as said,
