@@ -4,7 +4,7 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from greenbench.core.workload import Workload
+from greenbench.core.workload import Workload, weights_origin
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,6 +59,11 @@ class Cell:
     device: str
     threads: int
     weights_from: str
+
+    @property
+    def weights_origin(self) -> str:
+        """The name under which its weights are kept."""
+        return weights_origin(self.workload.weights, self.source or self.runtime, self.weights_from)
 
     @property
     def cell_id(self) -> str:
