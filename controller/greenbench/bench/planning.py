@@ -68,7 +68,8 @@ def make_plan(
             else:
                 cells.setdefault(found.cell_id, found)
     protocol = _protocol(suite)
-    loads = order(tuple(cells.values()), rounds=protocol.rounds, seed=seed)
+    fixed = protocol.order == "fixed"
+    loads = order(tuple(cells.values()), rounds=protocol.rounds, seed=seed, fixed=fixed)
     plan = Plan(loads=loads, left_out=tuple(left_out.values()), protocol=protocol, seed=seed)
     return part_of(plan, blocks_in(suite, shard, seed=seed)) if shard else plan
 
@@ -99,6 +100,10 @@ def _protocol(suite: Suite) -> Protocol:
         rest_cap_s=asked.rest_cap_s,
         rigorous=asked.rigorous,
         target_u=asked.target_u,
+        order=asked.order,
+        baseline_every_s=asked.baseline_every_s,
+        gpu_energy=asked.gpu_energy,
+        cpu_meter=asked.cpu_meter,
     )
 
 

@@ -149,7 +149,8 @@ def _need_loads(plan: Plan, request: RunRequest) -> None:
 
 def durations_of(context: Context) -> Durations:
     """Return what loads took before, by launcher."""
-    return Durations(context.state.root / f"durations-{context.house.launcher.name}.json")
+    path = context.state.root / f"durations-{context.house.launcher.name}.json"
+    return Durations(path, idles=bool(context.meters.domains))
 
 
 def need_models(house: House, plan: Plan) -> None:
