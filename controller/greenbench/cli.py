@@ -52,7 +52,9 @@ AsJson = Annotated[bool, typer.Option("--json", help="One JSON object on stdout 
 SuiteName = Annotated[str, typer.Argument(help="quick, ci, study, or a TOML file.")]
 OutFolder = Annotated[Path, typer.Option("--out", help="Parent of the run's folder.")]
 Seed = Annotated[int, typer.Option("--seed", help="Seed of the order of cells and of window phases.")]
-CpuMeter = Annotated[str, typer.Option("--cpu-meter", help="powercap or pyrapl.")]
+CpuMeter = Annotated[
+    str | None, typer.Option("--cpu-meter", help="powercap or pyrapl; by default as the suite says.")
+]
 
 ShardText = Annotated[
     str | None, typer.Option("--shard", help="I/N: the I-th of N parts, whole blocks (model x batch) each.")
@@ -81,7 +83,7 @@ def _options(
     base_image: str | None = None,
     env: list[str] | None = None,
     suite: "Suite | None" = None,
-    cpu_meter: str = "powercap",
+    cpu_meter: str | None = None,
 ) -> "Options":
     from greenbench.bench.context import Options
 
@@ -95,7 +97,8 @@ def _options(
         gpu=suite.host.gpu if suite else 0,
         base_image=base_image,
         environments={name: Path(python) for name, python in given.items()},
-        cpu_meter=cpu_meter,
+        cpu_meter=cpu_meter or (suite.protocol.cpu_meter if suite else "powercap"),
+        gpu_energy=suite.protocol.gpu_energy if suite else "counter",
     )
 
 
@@ -207,7 +210,7 @@ def plan(
     wanted = _suite(suite, _counted(settings, rounds, windows), only)
     with open_context(_options(launcher=launcher, device=device, env=env, suite=wanted)) as context:
         made = make_plan(wanted, context.catalogue, context.view, seed=seed, shard=_shard(shard))
-        seconds = durations_of(context).total_s(made.loads, made.protocol) + made.protocol.baseline_host_s
+        seconds = durations_of(context).run_s(made.loads, made.protocol)
         known = all(durations_of(context).known(cell) for cell in made.cells)
     _print_json(plan_json(made, seconds)) if as_json else print_plan(made, seconds, measured_before=known)
 
@@ -258,7 +261,7 @@ def run(
     estimate_cpu: Annotated[
         bool, typer.Option("--estimate-cpu", help="Estimate CPU energy by a model.")
     ] = False,
-    cpu_meter: CpuMeter = "powercap",
+    cpu_meter: CpuMeter = None,
     shard: ShardText = None,
     fleet_node: Annotated[
         str | None, typer.Option("--fleet-node", envvar="GREENBENCH_FLEET_NODE", hidden=True)

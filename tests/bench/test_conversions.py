@@ -136,6 +136,6 @@ def test_a_runtime_that_dies_is_no_refusal(house):
 
 
 def test_questions_are_those_that_plans_ask(house):
-    assert [found.question for found in conversions(NEEDS, "mxnet")] == [
+    assert [found.question for found in conversions(NEEDS, house.catalogue["mxnet"])] == [
         ("resnet50", "mxnet", "seeded", None), ("bert_base", "mxnet", "seeded", 8),
     ]  # fmt: skip

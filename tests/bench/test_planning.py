@@ -177,3 +177,65 @@ def test_a_host_that_runs_less_takes_the_same_blocks():
         both = [make_plan(asked, CATALOGUE, host, seed=2, shard=shard) for host in (CPU, gpu)]
         assert len(both[1].cells) == 2 * len(both[0].cells)
         assert len({frozenset(cell.workload.batch_size for cell in part.cells) for part in both}) == 1
+
+
+ZOOS = {
+    "pytorch": spec("pytorch", owns_reference=True, converts=True, native={"resnet50": "zoo.ResNet"}),
+    "mxnet": spec(
+        "mxnet", converts=True, native={"resnet50": "zoo.v1"}, native_absent={"bert_base": "its zoo is gone"}
+    ),
+    "jax": spec("jax"),
+    "onnxruntime": spec("onnxruntime", modes={"cpu": ("cpu",)}, sources=("pytorch", "mxnet")),
+}
+
+
+def native_plan(host=CPU, **matrix):
+    asked = {"runtime": list(ZOOS), "source": ["pytorch", "mxnet"], "weights": ["native"]} | matrix
+    return plan(suite(**asked), host, ZOOS)
+
+
+def test_native_networks_are_planned_where_a_zoo_has_them():
+    made = native_plan()
+    assert sorted(cell.cell_id for cell in made.cells) == [
+        "mxnet.eager.resnet50.fp32.b1.native",
+        "onnxruntime.cpu.from-mxnet.resnet50.fp32.b1.native",
+        "onnxruntime.cpu.from-pytorch.resnet50.fp32.b1.native",
+        "pytorch.eager.resnet50.fp32.b1.native",
+    ]
+    (left,) = made.left_out
+    assert left.cell == "jax.eager.resnet50.fp32.b1.native"
+    assert left.reason == "Jax has no native resnet50: no zoo of networks ships with it"
+
+
+def test_an_absent_native_network_leaves_out_its_conversion_too():
+    made = native_plan(model=["bert_base"], runtime=["mxnet", "onnxruntime"], source=["mxnet"])
+    assert made.cells == ()
+    assert {left.reason for left in made.left_out} == {"Mxnet has no native bert_base: its zoo is gone"}
+    assert len(made.left_out) == 2
+
+
+def test_native_and_matched_weights_are_kept_apart():
+    made = native_plan(weights=["matched", "native"], runtime=["mxnet", "onnxruntime"], source=["mxnet"])
+    origins = {(cell.runtime, cell.workload.weights): cell.weights_origin for cell in made.cells}
+    assert origins == {
+        ("mxnet", "matched"): "seeded", ("onnxruntime", "matched"): "seeded",
+        ("mxnet", "native"): "native-mxnet/seeded", ("onnxruntime", "native"): "native-mxnet/seeded",
+    }  # fmt: skip
+
+
+def test_a_refused_conversion_of_a_native_network_leaves_the_matched_one_in():
+    refused = {("resnet50", "mxnet", "native-mxnet/seeded", None): "mx2onnx said no"}
+    host = HostView(device="cpu", physical_cores=2, refused=refused)
+    made = native_plan(host, weights=["matched", "native"], runtime=["onnxruntime"], source=["mxnet"])
+    assert [cell.workload.weights for cell in made.cells] == ["matched"]
+    assert [left.reason for left in made.left_out] == ["mx2onnx said no"]
+
+
+def test_pretrained_native_weights_that_nobody_fetches_name_the_remedy():
+    asked = {"runtime": ["pytorch", "mxnet"], "weights": ["native"], "model": ["resnet50"], "batch_size": [1]}
+    text = {"name": "t", "matrix": asked, "models": {"weights_from": "pretrained"}}
+    made = plan(parse_suite(text, "test"), catalogue=ZOOS)
+    assert [cell.runtime for cell in made.cells] == ["pytorch"]
+    (left,) = made.left_out
+    assert "zoo.v1 are not fetched" in left.reason
+    assert "mxnet-resnet50.safetensors" in left.reason

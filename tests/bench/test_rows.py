@@ -4,7 +4,7 @@ import pytest
 
 from greenbench.bench.baseline import interpolate
 from greenbench.bench.instruments import Instruments
-from greenbench.bench.rows import RunIdentity, blank_row, net_of_host, rows_of
+from greenbench.bench.rows import RunIdentity, blank_row, net_of_host, parity_row, rows_of
 from greenbench.bench.trial import MeasuredLoad
 from greenbench.core.doubt import Rule, Verdict
 from greenbench.core.parity import Parity
@@ -185,3 +185,16 @@ def test_without_cpu_seconds_nothing_is_estimated():
     measured = MeasuredLoad(facts=FACTS, parity=EQUAL, windows=(replace(WINDOW, cpu_s=None),))
     (found,) = rows_of(replace(IDENTITY, estimate_cpu=True), PLANNED, measured, INSTRUMENTS, attempt=1)
     assert found.energy_cpu_estimated_j is None
+
+
+def test_a_parity_row_names_weights_and_what_they_were_compared_with():
+    measured = MeasuredLoad(facts=FACTS, parity=EQUAL)
+    matched = parity_row(CELL, measured)
+    native = parity_row(replace(CELL, workload=replace(CELL.workload, weights="native")), measured)
+    converted = parity_row(
+        replace(CELL, source="mxnet", workload=replace(CELL.workload, weights="native")), measured
+    )
+    assert (matched["weights"], matched["compared_with"]) == ("matched", "reference")
+    assert (native["weights"], native["compared_with"]) == ("native", f"native {CELL.runtime}")
+    assert converted["compared_with"] == "native mxnet"
+    assert native["parameters"] == FACTS.parameters

@@ -1,5 +1,7 @@
 """Loads that fail: once more, labelled; a run without hope ends early; everything is kept."""
 
+import time
+from dataclasses import replace
 from itertools import count
 
 import pytest
@@ -206,3 +208,14 @@ def test_a_resumed_run_does_again_only_what_is_left_and_keeps_what_is_there(benc
     assert after[: len(before)] == before
     assert len(asked) == 3
     assert not [item for item in verify_run(run.folder.path).findings if "chain" in item.what]
+
+
+@pytest.mark.parametrize(("every_s", "measured"), [(0.0, 1), (3600.0, 2)])
+def test_one_baseline_is_measured_where_the_suite_says_once(bench, answers, monkeypatch, every_s, measured):
+    answers(GOOD)
+    asked = []
+    monkeypatch.setattr(schedule, "_host_baseline", lambda *_: asked.append("B0") or time.monotonic_ns())
+    plan = plan_of(cell("a", 1))
+    plan = replace(plan, protocol=replace(plan.protocol, baseline_every_s=every_s))
+    execute(bench(plan), plan)
+    assert len(asked) == measured

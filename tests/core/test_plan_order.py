@@ -69,3 +69,9 @@ def test_a_plan_names_each_cell_once():
     plan = Plan(loads=order(CELLS, rounds=3, seed=1), left_out=(), protocol=protocol, seed=1)
     assert len(plan.cells) == len(CELLS)
     assert plan.cells == tuple(load.cell for load in plan.loads if load.round == 1)
+
+
+def test_a_fixed_order_repeats_the_suites_own_in_every_round():
+    loads = order(CELLS, rounds=3, seed=5, fixed=True)
+    assert [load.cell for load in loads] == [*CELLS] * 3
+    assert [load.round for load in loads] == [number for number in (1, 2, 3) for _ in CELLS]

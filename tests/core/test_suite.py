@@ -172,7 +172,7 @@ def _protocol(suite):
 
 
 def test_a_suite_is_loaded_by_name_or_from_a_file(tmp_path):
-    assert builtin_suites() == ("ci", "quick", "study")
+    assert builtin_suites() == ("ci", "quick", "study", "study-as-published")
     path = tmp_path / "mine.toml"
     path.write_text(INTERFACE)
     assert load_suite(path).name == tomllib.loads(INTERFACE)["name"]
@@ -181,8 +181,10 @@ def test_a_suite_is_loaded_by_name_or_from_a_file(tmp_path):
 @pytest.mark.parametrize(
     ("name", "text"),
     [
-        ("qick", r"unknown suite 'qick' \(did you mean 'quick'\?\); there are ci, quick, study"),
-        ("study-as-published", "reserved and not built yet"),
+        (
+            "qick",
+            r"unknown suite 'qick' \(did you mean 'quick'\?\); there are ci, quick, study",
+        ),
         ("no/such", "suite file no/such cannot be read: No such file"),
         ("/", "suite file / cannot be read: Is a directory"),
     ],
@@ -197,3 +199,18 @@ def test_a_file_that_is_no_text_is_one_line(tmp_path):
     path.write_bytes(b"name = '\xff'")
     with pytest.raises(ConfigurationError, match="not UTF-8 text"):
         load_suite(path)
+
+
+def test_the_study_as_published_differs_from_the_study_in_what_it_corrects():
+    ours, published = load_suite("study"), load_suite("study-as-published")
+    assert published.matrix.model_dump() == ours.matrix.model_dump() | {"weights": ("native",)}
+    asked = published.protocol
+    assert (asked.order, asked.baseline_every_s, asked.baseline_host_s) == ("fixed", 0, 600.0)
+    assert (asked.gpu_energy, asked.cpu_meter) == ("polled", "pyrapl")
+    assert (ours.protocol.order, ours.protocol.gpu_energy) == ("shuffled", "counter")
+
+
+@pytest.mark.parametrize("key", ["order", "gpu_energy", "cpu_meter"])
+def test_a_word_of_the_protocol_that_is_not_known_is_named(key):
+    with pytest.raises(ConfigurationError, match=rf"protocol\.{key} = 'guess' is not known"):
+        parse_suite({"name": "t", "protocol": {key: "guess"}}, "test")

@@ -79,6 +79,9 @@ class FakeNvml:
     def nvmlDeviceGetTotalEnergyConsumption(self, handle):
         return 5_000 + handle
 
+    def nvmlDeviceGetPowerUsage(self, handle):
+        return 250_000
+
     def nvmlDeviceGetFieldValues(self, handle, fields):
         return [SimpleNamespace(nvmlReturn=0, value=SimpleNamespace(uiVal=123_456))]
 
@@ -286,3 +289,20 @@ def test_the_gpus_energy_and_the_cpus_add_up_where_both_are_there(tmp_path):
         assert meters.scope == "gpu+cpu+dram"
         assert meters.facts["gpu"]["uuid"] == "GPU-111"
         assert meters.absent == ()
+
+
+def test_polled_power_is_the_gpus_energy_where_it_is_asked_for():
+    gpu = open_gpu(FakeNvml(), 0, energy="polled")
+    (sensor,) = (sensor for sensor in gpu.sensors if sensor.stream == "polled")
+    assert gpu.domains == {Domain.GPU: ("polled",)}
+    assert (sensor.period_s, sensor.dense, sensor.unit) == (0.01, False, "J")
+    assert sensor.read() > 0  # a second poll: 250 W since the first
+    assert "polled" not in values(open_gpu(FakeNvml(), 0))
+
+
+def test_a_board_that_tells_no_power_has_no_polled_energy():
+    gpu = open_gpu(
+        FakeNvml(broken={"nvmlDeviceGetPowerUsage": pynvml.NVML_ERROR_NOT_SUPPORTED}), 0, energy="polled"
+    )
+    assert gpu.domains == {}
+    assert [item.domain for item in gpu.absent] == [Domain.GPU]

@@ -93,7 +93,7 @@ def test_another_models_onnx_file_is_refused(converted, outputs_of):
         ("pytorch", {"model": "alexnet"}, "UnknownModelError"),
         ("pytorch", {"batch_size": 0}, "InvalidRequestError"),
         ("pytorch", {"sequence_length": 8}, "InvalidRequestError"),
-        ("pytorch", {"weights": "native"}, "UnsupportedError"),
+        ("pytorch", {"weights": "naive"}, "UnsupportedError"),
         ("onnxruntime", {"precision": "tf32"}, "UnsupportedError"),
         ("onnxruntime", {"mode": "tensorrt"}, "UnsupportedError"),
         ("onnxruntime", {"model": "alexnet"}, "UnknownModelError"),

@@ -9,6 +9,7 @@ from greenbench.core.errors import ConfigurationError
 from greenbench.fleet.assets import assets_root
 from greenbench.fleet.catalog import device_build, read_catalog, select
 from greenbench.fleet.launcher import DEFAULT_BASE_IMAGE
+from greenbench_runtime.networks import zoo_names
 
 ROOT = assets_root()
 CATALOG = read_catalog(ROOT / "runtimes" / "catalog.toml")
@@ -100,3 +101,17 @@ def test_a_damaged_catalogue_names_the_key(tmp_path: Path, text, said):
     path.write_text(text)
     with pytest.raises(ConfigurationError, match=said):
         read_catalog(path)
+
+
+def test_native_networks_are_those_that_the_runtimes_build():
+    tensorflow, mxnet = CATALOG["tensorflow"], CATALOG["mxnet"]
+    assert tensorflow.native == zoo_names.KERAS_NETWORKS
+    assert tensorflow.native_absent == zoo_names.KERAS_ABSENT
+    assert mxnet.native == zoo_names.MXNET_NETWORKS
+    assert mxnet.native_absent == zoo_names.MXNET_ABSENT
+
+
+@pytest.mark.parametrize("name", ["pytorch", "tensorflow", "mxnet"])
+def test_a_framework_has_each_native_network_or_says_why_not(name):
+    spec = CATALOG[name]
+    assert sorted([*spec.native, *spec.native_absent]) == ["bert_base", "mobilenet_v2", "resnet50"]

@@ -35,6 +35,7 @@ class Options:
         base_image: Image that runtime images start from; None for the one `up` used last, or the default.
         environments: Runtime -> Python of an adopted environment.
         cpu_meter: ``powercap`` or ``pyrapl``.
+        gpu_energy: ``counter`` or ``polled``.
     """
 
     state: Path | None = None
@@ -44,6 +45,7 @@ class Options:
     base_image: str | None = None
     environments: Mapping[str, Path] = field(default_factory=dict)
     cpu_meter: str = "powercap"
+    gpu_energy: str = "counter"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -155,7 +157,9 @@ def meters_for(options: Options) -> Iterator[MeterSet]:
     device = options.device
     if device in {"auto", "cuda"}:
         try:
-            meters = open_meters(device="cuda", gpu=options.gpu, cpu_meter=options.cpu_meter)
+            meters = open_meters(
+                device="cuda", gpu=options.gpu, cpu_meter=options.cpu_meter, gpu_energy=options.gpu_energy
+            )
         except SensorAbsentError as err:
             if device == "cuda":
                 raise ConfigurationError(

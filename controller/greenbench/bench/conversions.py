@@ -10,7 +10,8 @@ from greenbench.bench.library import Question, Refusal, onnx_key, weights_key
 from greenbench.bench.making import Needs
 from greenbench.core.errors import RuntimeCallError
 from greenbench.core.progress import Observer
-from greenbench.core.workload import Workload
+from greenbench.core.runtime import RuntimeSpec
+from greenbench.core.workload import Workload, weights_origin
 from greenbench.fleet.outbox import take_made
 from greenbench.fleet.state import StateFolder
 
@@ -32,14 +33,19 @@ class Conversion:
     @property
     def question(self) -> Question:
         """How plans ask for it."""
-        return (self.load.model, self.source, self.weights_from, self.load.sequence_length)
+        return (self.load.model, self.source, self.weights_origin, self.load.sequence_length)
+
+    @property
+    def weights_origin(self) -> str:
+        """The name under which its weights are kept."""
+        return weights_origin(self.load.weights, self.source, self.weights_from)
 
     def refused(self, reason: str) -> Refusal:
         """Return the refusal that is kept for it."""
         return Refusal(
             model=self.load.model,
             source=self.source,
-            weights_from=self.weights_from,
+            weights_from=self.weights_origin,
             sequence_length=self.load.sequence_length,
             reason=reason,
         )
@@ -61,20 +67,20 @@ def conversions_settled(house: House, needs: Needs, wanted: Sequence[str]) -> bo
     return all(
         conversion.question in refused or is_converted(house, conversion)
         for source in sources_of(house, wanted)
-        for conversion in conversions(needs, source)
+        for conversion in conversions(needs, house.catalogue[source])
     )
 
 
-def conversions(needs: Needs, source: str) -> Iterator[Conversion]:
+def conversions(needs: Needs, source: RuntimeSpec) -> Iterator[Conversion]:
     """Return every conversion that one framework has to make."""
-    for load in needs.workloads():
-        yield Conversion(load=load, source=source, weights_from=needs.weights_from)
+    for load in (*needs.workloads(), *needs.native_workloads(source)):
+        yield Conversion(load=load, source=source.name, weights_from=needs.weights_from)
 
 
 def is_converted(house: House, conversion: Conversion) -> bool:
     """Tell whether a conversion of today's weights is in the library, undamaged."""
     load = conversion.load
-    weights = house.library.find(weights_key(load.model, conversion.weights_from))
+    weights = house.library.find(weights_key(load.model, conversion.weights_origin))
     return weights is not None and house.library.intact(
         onnx_key(load.model, conversion.source, weights.sha256, load.sequence_length)
     )
@@ -91,7 +97,9 @@ def convert_models(
         FleetError: A runtime died.
     """
     for source in sources_of(house, wanted):
-        missing = [found for found in conversions(needs, source) if not is_converted(house, found)]
+        missing = [
+            found for found in conversions(needs, house.catalogue[source]) if not is_converted(house, found)
+        ]
         if missing:
             with house.running(source) as running:
                 for conversion in missing:
@@ -102,7 +110,7 @@ def _convert(
     house: House, state: StateFolder, running: Running, asked: Conversion, *, threads: int, observer: Observer
 ) -> None:
     load, library = asked.load, house.library
-    weights = library.need(weights_key(load.model, asked.weights_from), remedy="greenbench up")
+    weights = library.need(weights_key(load.model, asked.weights_origin), remedy="greenbench up")
     observer.step(f"converting {load.model} to ONNX ({asked.source})")
     try:
         made = running.client.convert(

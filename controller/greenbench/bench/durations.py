@@ -13,8 +13,14 @@ UNKNOWN_OVERHEAD_S = 20.0
 class Durations:
     """Remembers, by cell, the seconds of a load that lie outside its windows and baselines."""
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    def __init__(self, path: Path, *, idles: bool = True) -> None:
+        """Read what is remembered.
+
+        Args:
+            path: Where it is kept.
+            idles: Whether this host has an energy to be measured idle; without one no B0 is waited for.
+        """
+        self._path, self._idles = path, idles
         try:
             self._overheads: dict[str, float] = json.loads(path.read_text())
         except (OSError, ValueError):
@@ -29,8 +35,18 @@ class Durations:
         return self._overheads.get(self._key(cell), UNKNOWN_OVERHEAD_S) + _planned_s(protocol)
 
     def total_s(self, loads: Iterable[PlannedLoad], protocol: Protocol) -> float:
-        """Estimate the seconds of several loads and of the closing B0."""
-        return sum(self.load_s(load.cell, protocol) for load in loads) + protocol.baseline_host_s
+        """Estimate the seconds of several loads and of every B0 after the first."""
+        seconds = sum(self.load_s(load.cell, protocol) for load in loads)
+        every_s = protocol.baseline_every_s
+        again = 1 + int(seconds // every_s) if every_s else 0
+        return seconds + again * self._idle_s(protocol)
+
+    def run_s(self, loads: Iterable[PlannedLoad], protocol: Protocol) -> float:
+        """Estimate the seconds of a whole run, the B0 before its first load included."""
+        return self._idle_s(protocol) + self.total_s(loads, protocol)
+
+    def _idle_s(self, protocol: Protocol) -> float:
+        return protocol.baseline_host_s if self._idles else 0.0
 
     def learn(self, cell: Cell, protocol: Protocol, elapsed_s: float) -> None:
         """Remember what a load took."""

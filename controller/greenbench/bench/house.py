@@ -81,7 +81,7 @@ class House:
             FleetError: The runtime refused or died.
         """
         workload = cell.workload
-        weights = self.library.need(weights_key(workload.model, cell.weights_from), remedy=UP)
+        weights = self.library.need(weights_key(workload.model, cell.weights_origin), remedy=UP)
         model_file = ""
         if cell.source:
             key = onnx_key(workload.model, cell.source, weights.sha256, workload.sequence_length)

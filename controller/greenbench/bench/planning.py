@@ -68,7 +68,8 @@ def make_plan(
             else:
                 cells.setdefault(found.cell_id, found)
     protocol = _protocol(suite)
-    loads = order(tuple(cells.values()), rounds=protocol.rounds, seed=seed)
+    fixed = protocol.order == "fixed"
+    loads = order(tuple(cells.values()), rounds=protocol.rounds, seed=seed, fixed=fixed)
     plan = Plan(loads=loads, left_out=tuple(left_out.values()), protocol=protocol, seed=seed)
     return part_of(plan, blocks_in(suite, shard, seed=seed)) if shard else plan
 
@@ -99,6 +100,10 @@ def _protocol(suite: Suite) -> Protocol:
         rest_cap_s=asked.rest_cap_s,
         rigorous=asked.rigorous,
         target_u=asked.target_u,
+        order=asked.order,
+        baseline_every_s=asked.baseline_every_s,
+        gpu_energy=asked.gpu_energy,
+        cpu_meter=asked.cpu_meter,
     )
 
 
@@ -143,13 +148,21 @@ def _cells_of(
                 threads=suite.host.threads or host.physical_cores,
                 weights_from=suite.models.weights_from,
             )
-            reason = "excluded by the suite" if _excluded(cell, suite) else _refused(cell, host)
+            reason = "excluded by the suite" if _excluded(cell, suite) else None
+            reason = reason or _not_native(cell, catalogue) or _refused(cell, host)
             yield LeftOut(cell=cell.cell_id, reason=reason) if reason else cell
+
+
+def _not_native(cell: Cell, catalogue: Mapping[str, RuntimeSpec]) -> str | None:
+    if cell.workload.weights != "native":
+        return None
+    owner = catalogue[cell.source or cell.runtime]
+    return owner.why_not_native(cell.workload.model, cell.weights_from)
 
 
 def _refused(cell: Cell, host: HostView) -> str | None:
     load = cell.workload
-    asked = (load.model, cell.source or "", cell.weights_from, load.sequence_length)
+    asked = (load.model, cell.source or "", cell.weights_origin, load.sequence_length)
     return host.refused.get(asked)
 
 
@@ -200,8 +213,6 @@ def _version(architecture: str) -> tuple[int, int]:
 
 
 def _workload_reason(spec: RuntimeSpec, workload: Workload, host: HostView) -> str | None:
-    if workload.weights == "native":
-        return 'native models are not built yet; `weights = "matched"` runs the same network everywhere'
     if workload.precision not in spec.precisions:
         return f"{spec.title} is not built for {workload.precision} ({', '.join(spec.precisions)})"
     if host.device == "cpu" and workload.precision in {"tf32", "fp16"}:

@@ -73,6 +73,7 @@ def needs_of(suite: Suite, view: HostView, *, every_model: bool) -> Needs:
         weights_from=suite.models.weights_from,
         sequence_lengths=suite.matrix.sequence_length,
         threads=suite.host.threads or view.physical_cores,
+        weights=suite.matrix.weights,
     )
 
 
@@ -119,7 +120,7 @@ def _provision(context: Context, runtimes: Sequence[str], needs: Needs, observer
     for name in wanted:
         observer.step(f"building {name} ({house.launcher.name}, {house.device})")
         builds[name] = house.launcher.build(house.catalogue[name], house.device, observer)
-    make_models(house, state, needs, observer)
+    make_models(house, state, needs, wanted, observer)
     convert_models(house, state, needs, wanted, observer)
     proofs = tuple(proof for name in wanted for proof in _prove(house, name, needs, observer))
     _keep(state, house, proofs)
@@ -127,17 +128,17 @@ def _provision(context: Context, runtimes: Sequence[str], needs: Needs, observer
 
 
 def _all_made(house: House, needs: Needs, wanted: Sequence[str]) -> bool:
-    return models_made(house, needs) and conversions_settled(house, needs, wanted)
+    return models_made(house, needs, wanted) and conversions_settled(house, needs, wanted)
 
 
 def _prove(house: House, name: str, needs: Needs, observer: Observer) -> Iterator[Proof]:
     spec = house.catalogue[name]
     with house.running(name) as running:
         if not spec.sources:
-            for load in needs.workloads():
+            for load in (*needs.workloads(), *needs.native_workloads(spec)):
                 yield _proof(house, running, load, None, needs, observer=observer)
         for source in spec.sources:
-            for conversion in conversions(needs, source):
+            for conversion in conversions(needs, house.catalogue[source]):
                 if is_converted(house, conversion):
                     yield from _conversion_proof(house, running, conversion, needs, observer)
 
@@ -170,6 +171,7 @@ def _proof(
         model=load.model,
         sequence_length=load.sequence_length,
         precision=load.precision,
+        weights=load.weights,
         parity=compare(
             golden_outputs(house, running, cell), reference_outputs(house, cell), precision=load.precision
         ),

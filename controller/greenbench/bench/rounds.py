@@ -54,7 +54,9 @@ def fix_rounds(folder: RunFolder, plan: Plan, observer: Observer) -> Plan:
 
 def _kept(folder: RunFolder, plan: Plan, entry: RoundsEntry) -> Plan:
     protocol = replace(plan.protocol, rounds=entry.rounds)
-    longer = replace(plan, protocol=protocol, loads=order(plan.cells, rounds=entry.rounds, seed=plan.seed))
+    fixed = protocol.order == "fixed"
+    loads_of_all = order(plan.cells, rounds=entry.rounds, seed=plan.seed, fixed=fixed)
+    longer = replace(plan, protocol=protocol, loads=loads_of_all)
     loads = tuple(load.load_id for load in longer.loads)
     folder.update_manifest(folder.manifest().model_copy(update={"order": loads, "rounds": entry}))
     return longer

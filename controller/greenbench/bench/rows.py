@@ -120,7 +120,13 @@ def parity_row(cell: Cell, measured: MeasuredLoad) -> dict[str, Any]:
         "precision": load.precision,
         "batch_size": load.batch_size,
         "sequence_length": load.sequence_length,
+        "weights": load.weights,
+        "weights_from": cell.weights_from,
         "device": cell.device,
+        "parameters": measured.facts.parameters,
+        "compared_with": "reference"
+        if load.weights == "matched"
+        else f"native {cell.source or cell.runtime}",
         **asdict(measured.parity),
         "kept_relative_error": measured.kept_parity.relative_error if measured.kept_parity else None,
         "flags": dict(measured.facts.flags),

@@ -4,6 +4,7 @@ import json
 import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +24,9 @@ from greenbench.core.errors import ConfigurationError, NotBuiltError
 from greenbench.core.plan import Plan
 from greenbench.core.progress import Observer
 from greenbench.core.shard import Shard, plan_sha256
-from greenbench.core.suite import Suite, parse_suite
+from greenbench.core.suite import SOURCES, Suite, parse_suite
 from greenbench.core.trial import Trial
+from greenbench.core.workload import weights_origin
 from greenbench.energy.calibrate import counter_period
 from greenbench.energy.estimate import BAND, ESTIMATE_FACTS
 from greenbench.energy.validity import limits_from
@@ -147,7 +149,8 @@ def _need_loads(plan: Plan, request: RunRequest) -> None:
 
 def durations_of(context: Context) -> Durations:
     """Return what loads took before, by launcher."""
-    return Durations(context.state.root / f"durations-{context.house.launcher.name}.json")
+    path = context.state.root / f"durations-{context.house.launcher.name}.json"
+    return Durations(path, idles=bool(context.meters.domains))
 
 
 def need_models(house: House, plan: Plan) -> None:
@@ -160,12 +163,14 @@ def need_models(house: House, plan: Plan) -> None:
     for name in dict.fromkeys(cell.runtime for cell in plan.cells):
         if house.launcher.built(house.catalogue[name], house.device) is None:
             raise NotBuiltError(f"{name} is not built for {house.device}; run `greenbench up {name}`")
-    asked = {(c.workload.model, c.weights_from, c.source, c.workload.sequence_length) for c in plan.cells}
+    asked = {(c.workload, c.weights_from, c.weights_origin, c.source) for c in plan.cells}
     seen: set[str] = set()
-    for model, weights_from, source, length in sorted(asked, key=str):
+    for load, weights_from, origin, source in sorted(asked, key=str):
+        model, length = load.model, load.sequence_length
         remedy = f"greenbench up --set models.weights_from={weights_from} --set model={model}"
         remedy += f" --set sequence_length={length}" if length else ""
-        weights = house.library.need(weights_key(model, weights_from), remedy=remedy)
+        remedy += f" --set weights={load.weights}" if load.weights != "matched" else ""
+        weights = house.library.need(weights_key(model, origin), remedy=remedy)
         keys = [reference_key(model, weights.sha256, length)]
         keys += [onnx_key(model, source, weights.sha256, length)] if source else []
         for key in keys:
@@ -240,10 +245,15 @@ def _shard(request: RunRequest) -> ShardEntry | None:
 
 
 def _refusals(context: Context, request: RunRequest) -> tuple[RefusalEntry, ...]:
+    asked = request.suite
+    origins = {
+        weights_origin(weights, source, asked.models.weights_from)
+        for weights, source in product(asked.matrix.weights, SOURCES)
+    }
     return tuple(
         RefusalEntry(model=model, source=source, sequence_length=sequence_length, reason=reason)
-        for (model, source, weights_from, sequence_length), reason in context.view.refused.items()
-        if weights_from == request.suite.models.weights_from
+        for (model, source, origin, sequence_length), reason in context.view.refused.items()
+        if origin in origins
     )
 
 

@@ -26,9 +26,6 @@ from greenbench.results.cells import last_attempts
 from greenbench.results.folder import RunFolder
 from greenbench.results.parts import IterationTable
 
-BASELINE_EVERY_S = 3600.0
-"""B0 is measured again at least this often."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bench:
@@ -84,7 +81,7 @@ def _measure_all(bench: Bench, plan: Plan) -> None:
     measured_ns = _measure_rounds(bench, plan, rest, _host_baseline(bench, plan))
     whole = fix_rounds(bench.folder, plan, bench.observer)
     _measure_rounds(bench, whole, rest, measured_ns)
-    if len(bench.folder.finished_loads()) > before:
+    if plan.protocol.baseline_every_s and len(bench.folder.finished_loads()) > before:
         _host_baseline(bench, plan)
 
 
@@ -95,7 +92,8 @@ def _measure_rounds(bench: Bench, plan: Plan, rest: Rest, measured_ns: int) -> i
     breaker = Breaker()
     for number, load in enumerate(waiting):
         _give_up_where_hopeless(bench, breaker, waiting[number:])
-        if seconds_from_ns(bench.instruments.clock() - measured_ns) > BASELINE_EVERY_S:
+        age_s = seconds_from_ns(bench.instruments.clock() - measured_ns)
+        if 0 < plan.protocol.baseline_every_s < age_s:
             measured_ns = _host_baseline(bench, plan)
         bench.observer.load_started(
             load,

@@ -7,8 +7,6 @@ from greenbench.core.errors import ConfigurationError
 from greenbench.core.refusal import did_you_mean
 from greenbench.core.suite import Suite, parse_suite
 
-_RESERVED = ("study-as-published",)
-
 
 def builtin_suites() -> tuple[str, ...]:
     """Return the names of the suites that come with greenbench, sorted."""
@@ -28,8 +26,6 @@ def load_suite(name_or_path: str | Path) -> Suite:
         ConfigurationError: Neither a built-in name nor a file that can be read, or a key or value in it.
     """
     name = str(name_or_path)
-    if name in _RESERVED:
-        raise ConfigurationError(f"suite {name!r} is reserved and not built yet; there are {_names()}")
     if name in builtin_suites():
         text = (files("greenbench") / "suites" / f"{name}.toml").read_text(encoding="utf-8")
         return parse_suite(text, f"suite {name}")

@@ -45,7 +45,11 @@ class Parity:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Proof:
-    """One parity result: which runtime, mode, source, model and precision, and how it ended."""
+    """One parity result: which runtime, mode, source, model, precision and weights, and how it ended.
+
+    Matched outputs are compared with the reference runtime's, native ones with those of the network's own
+    framework on the CPU: native networks of two frameworks are never compared.
+    """
 
     runtime: str
     mode: str
@@ -53,4 +57,5 @@ class Proof:
     model: str
     sequence_length: int | None
     precision: str
+    weights: str = "matched"
     parity: Parity

@@ -4,7 +4,7 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from greenbench.core.workload import Workload
+from greenbench.core.workload import Workload, weights_origin
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,6 +21,10 @@ class Protocol:
         rest_cap_s: Longest rest for the temperature band.
         rigorous: B1 after the windows too.
         target_u: Relative half width of the interval that rounds are added for after a pilot; None: `rounds`.
+        order: ``shuffled`` by the seed, mirrored each second round; or ``fixed``, as the suite names them.
+        baseline_every_s: B0 is measured again at least this often, and at the end; 0: once, at the beginning.
+        gpu_energy: ``counter`` (the board's own) or ``polled`` (power integrated over polls of 10 ms).
+        cpu_meter: ``powercap`` or ``pyrapl``.
     """
 
     window_s: float
@@ -32,6 +36,10 @@ class Protocol:
     rest_cap_s: float
     rigorous: bool = False
     target_u: float | None = None
+    order: str = "shuffled"
+    baseline_every_s: float = 3600.0
+    gpu_energy: str = "counter"
+    cpu_meter: str = "powercap"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,6 +67,11 @@ class Cell:
     device: str
     threads: int
     weights_from: str
+
+    @property
+    def weights_origin(self) -> str:
+        """The name under which its weights are kept."""
+        return weights_origin(self.workload.weights, self.source or self.runtime, self.weights_from)
 
     @property
     def cell_id(self) -> str:
@@ -128,7 +141,7 @@ class Plan:
         return tuple(dict.fromkeys(load.cell for load in self.loads))
 
 
-def order(cells: Sequence[Cell], *, rounds: int, seed: int) -> tuple[PlannedLoad, ...]:
+def order(cells: Sequence[Cell], *, rounds: int, seed: int, fixed: bool = False) -> tuple[PlannedLoad, ...]:
     """Lay the cells out over the rounds.
 
     Odd rounds are shuffled, runtimes first and cells inside a runtime next; each even round
@@ -138,26 +151,30 @@ def order(cells: Sequence[Cell], *, rounds: int, seed: int) -> tuple[PlannedLoad
         cells: Distinct cells.
         rounds: Number of rounds, at least 1.
         seed: Seed of every shuffle.
+        fixed: Leave every round in the order of `cells`.
 
     Returns:
         One load per cell and round, with positions counted over the whole run.
     """
     by_id = {cell.cell_id: cell for cell in cells}
-    rows = order_of_ids(tuple(by_id), rounds=rounds, seed=seed)
+    rows = order_of_ids(tuple(by_id), rounds=rounds, seed=seed, fixed=fixed)
     return tuple(
         PlannedLoad(round=1 + position // len(by_id), position=position, cell=by_id[cell_id])
         for position, cell_id in enumerate(rows)
     )
 
 
-def order_of_ids(cell_ids: Sequence[str], *, rounds: int, seed: int) -> tuple[str, ...]:
+def order_of_ids(cell_ids: Sequence[str], *, rounds: int, seed: int, fixed: bool = False) -> tuple[str, ...]:
     """Lay cells out over the rounds by their ids alone, as `order` does: what a stored run is checked by.
 
     Args:
         cell_ids: Distinct; each begins with its runtime's name.
         rounds: Number of rounds, at least 1.
         seed: Seed of every shuffle.
+        fixed: As in `order`.
     """
+    if fixed:
+        return tuple(cell_ids) * rounds
     generator = random.Random(seed)  # noqa: S311 - an order of measuring, not a secret
     found: list[str] = []
     sequence: list[str] = []

@@ -23,6 +23,9 @@ WEIGHTS = ("matched", "native")
 PATHS = ("loop", "served")
 IO = ("device", "host")
 DEVICES = ("auto", "cuda", "cpu")
+ORDERS = ("shuffled", "fixed")
+GPU_ENERGY = ("counter", "polled")
+CPU_METERS = ("powercap", "pyrapl")
 WEIGHTS_FROM = ("seeded", "pretrained")
 
 
@@ -131,6 +134,10 @@ class ProtocolKeys(_Table):
     rest_cap_s: Seconds = 120.0
     rigorous: bool = False
     target_u: TargetShare | None = None
+    order: Annotated[str, _one_of(*ORDERS)] = "shuffled"
+    baseline_every_s: Seconds = 3600.0
+    gpu_energy: Annotated[str, _one_of(*GPU_ENERGY)] = "counter"
+    cpu_meter: Annotated[str, _one_of(*CPU_METERS)] = "powercap"
 
 
 class HostKeys(_Table):

@@ -25,3 +25,14 @@ class Workload:
     precision: str
     sequence_length: int | None
     weights: str
+
+
+def weights_origin(weights: str, owner: str, weights_from: str) -> str:
+    """Return the name under which weights are kept: those of native networks are each framework's own.
+
+    Args:
+        weights: ``matched`` or ``native``.
+        owner: Framework whose network it is.
+        weights_from: ``seeded``, ``pretrained`` or a folder.
+    """
+    return weights_from if weights == "matched" else f"native-{owner}/{weights_from}"

@@ -83,7 +83,7 @@ def _counter(
     record: Record, meters: MeterSet, asked_ns: tuple[int, int], sensor_period_s: float
 ) -> Edges | None:
     series = _series(record, meters, Domain.GPU)
-    if series is None or not sensor_period_s:
+    if series is None or not sensor_period_s or series.stream not in record.dense:
         return None
     changes = changes_of(series)
     begin, end = (first_edge_after(changes, instant, sensor_period_s) for instant in asked_ns)

@@ -72,6 +72,7 @@ def open_meters(
     pmu_root: Path = PMU_ROOT,
     nvml: NvmlLibrary | None = None,
     no_gpu: str = NO_GPU_ASKED,
+    gpu_energy: str = "counter",
 ) -> MeterSet:
     """Open everything that measures `device` and this host's CPU.
 
@@ -83,6 +84,7 @@ def open_meters(
         pmu_root: Where the kernel's power counters are, which ``powercap`` takes where its files are closed.
         nvml: The library; loaded where none is given.
         no_gpu: Why ``cpu`` was taken, as it is stored with the results.
+        gpu_energy: ``counter``, or ``polled``: power integrated over polls, as the study did.
 
     Raises:
         SensorAbsentError: ``cuda``, and no NVIDIA GPU answers.
@@ -94,7 +96,7 @@ def open_meters(
     places = RaplPlaces(powercap=powercap_root, pmu=pmu_root)
     cpu = open_rapl(places) if cpu_meter == "powercap" else open_pyrapl()
     try:
-        opened = open_gpu(nvml or load_nvml(), gpu) if device == "cuda" else None
+        opened = open_gpu(nvml or load_nvml(), gpu, energy=gpu_energy) if device == "cuda" else None
     except BaseException:
         cpu.close()
         raise

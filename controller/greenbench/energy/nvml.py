@@ -3,6 +3,7 @@
 GPUs are identified by UUID everywhere: CUDA and NVML number them differently.
 """
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -13,6 +14,7 @@ from greenbench.core.errors import ConfigurationError, MeterError, SensorAbsentE
 from greenbench.core.reading import Domain
 from greenbench.core.trial import Absent
 from greenbench.core.units import hertz_from_megahertz, joules_from_millijoules, watts_from_milliwatts
+from greenbench.energy import polled
 from greenbench.energy.gpu_processes import (
     foreign_processes,
     in_nested_namespace,
@@ -70,7 +72,13 @@ def load_nvml() -> NvmlLibrary:
     return library
 
 
-def open_gpu(library: Any, gpu: str | int, *, ours: Callable[[set[int]], set[int]] | None = None) -> Gpu:
+def open_gpu(
+    library: Any,
+    gpu: str | int,
+    *,
+    ours: Callable[[set[int]], set[int]] | None = None,
+    energy: str = "counter",
+) -> Gpu:
     """Open one GPU.
 
     Args:
@@ -78,6 +86,7 @@ def open_gpu(library: Any, gpu: str | int, *, ours: Callable[[set[int]], set[int
         gpu: Index by NVML's numbering, or UUID.
         ours: Returns those of some processes that are greenbench's own; by default this process, what is
             below it, and runtimes in containers.
+        energy: ``counter``, or ``polled`` for power integrated over polls.
 
     Raises:
         SensorAbsentError: No library, no driver, no permission or no GPU.
@@ -96,11 +105,12 @@ def open_gpu(library: Any, gpu: str | int, *, ours: Callable[[set[int]], set[int
     except (SensorAbsentError, ConfigurationError):
         library.nvmlShutdown()
         raise
-    sensors, absent = _sensors(library, handle, ours or own_processes)
-    has_counter = any(sensor.stream == "counter" for sensor in sensors)
+    stream = polled.STREAM if energy == "polled" else "counter"
+    sensors, absent = _sensors(library, handle, ours or own_processes, stream)
+    answers = any(sensor.stream == stream for sensor in sensors)
     return Gpu(
         sensors=sensors,
-        domains={Domain.GPU: ("counter",)} if has_counter else {},
+        domains={Domain.GPU: (stream,)} if answers else {},
         absent=absent,
         facts=facts,
         covers_module=any(name in str(facts["name"]) for name in _MODULE_NAMES),
@@ -174,7 +184,7 @@ def _tried(call: Callable[[], Any]) -> Any:
 
 
 def _sensors(
-    library: Any, handle: Any, ours: Callable[[set[int]], set[int]]
+    library: Any, handle: Any, ours: Callable[[set[int]], set[int]], energy_stream: str
 ) -> tuple[tuple[Sensor, ...], tuple[Absent, ...]]:
     candidates = (
         (
@@ -201,6 +211,7 @@ def _sensors(
         ("power_capped", "1", POWER_POLL_S, lambda: float(bool(_reasons(library, handle) & POWER_CAP_BIT))),
         ("gpu_memory", "B", SLOW_POLL_S, lambda: float(library.nvmlDeviceGetMemoryInfo(handle).used)),
         ("foreign_processes", "1", SLOW_POLL_S, lambda: _foreign(library, handle, ours)),
+        *_polled(library, handle, energy_stream),
     )
     sensors: list[Sensor] = []
     absent: list[Absent] = []
@@ -215,10 +226,21 @@ def _sensors(
         try:
             sensor.read()
         except MeterError as err:
-            absent.append(Absent(domain=Domain.GPU if stream == "counter" else stream, reason=str(err)))
+            absent.append(Absent(domain=Domain.GPU if stream == energy_stream else stream, reason=str(err)))
         else:
             sensors.append(sensor)
     return tuple(sensors), tuple(absent)
+
+
+def _polled(
+    library: Any, handle: Any, energy_stream: str
+) -> tuple[tuple[str, str, float, Callable[[], float]], ...]:
+    if energy_stream != polled.STREAM:
+        return ()
+    power = polled.IntegratedPower(
+        lambda: watts_from_milliwatts(library.nvmlDeviceGetPowerUsage(handle)), time.monotonic_ns
+    )
+    return ((polled.STREAM, "J", polled.POLL_S, power),)
 
 
 def _guarded(stream: str, call: Callable[[], float]) -> Callable[[], float]:

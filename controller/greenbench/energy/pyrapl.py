@@ -1,5 +1,6 @@
 """RAPL through pyRAPL, for fidelity with the study. It handles no wrap, so its windows carry that doubt."""
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 
 from greenbench.core.errors import ConfigurationError, MeterError
@@ -73,12 +74,16 @@ def _reader(device: Counters, socket: int) -> Callable[[], float]:
 
 
 def _load() -> Mapping[Domain, Counters]:
+    level = logging.root.manager.disable
+    logging.disable(logging.WARNING)  # it warns of databases that nobody asked it for
     try:
         # An extra of its own, and importing it configures logging: only where it was asked for.
         from pyRAPL import Device, PyRAPLException  # noqa: PLC0415
         from pyRAPL.device_api import DeviceAPIFactory  # noqa: PLC0415
     except ImportError as err:
-        raise ConfigurationError(f"--cpu-meter pyrapl needs pyRAPL: {REMEDY}") from err
+        raise ConfigurationError(f"cpu_meter pyrapl needs pyRAPL: {REMEDY}") from err
+    finally:
+        logging.disable(level)
     devices: dict[Domain, Counters] = {}
     for domain, kind in ((Domain.CPU, Device.PKG), (Domain.DRAM, Device.DRAM)):
         try:

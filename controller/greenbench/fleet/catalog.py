@@ -31,6 +31,8 @@ class _RuntimeEntry(BaseModel):
     sources: tuple[str, ...] = ()
     owns_reference: bool = False
     converts: bool = False
+    native: dict[str, str] = {}
+    native_absent: dict[str, str] = {}
 
 
 def read_catalog(path: Path) -> Mapping[str, RuntimeSpec]:
@@ -76,6 +78,8 @@ def _spec(name: str, table: object, path: Path) -> RuntimeSpec:
         sources=entry.sources,
         owns_reference=entry.owns_reference,
         converts=entry.converts,
+        native=entry.native,
+        native_absent=entry.native_absent,
     )
 
 

@@ -25,6 +25,7 @@ def proof_lines(proofs: Sequence[Proof]) -> list[str]:
     """Return one line per parity result, in columns that need no table."""
     names = [
         " ".join([proof.runtime, proof.mode, *(["from", proof.source] if proof.source else [])])
+        + (f" {proof.weights}" if proof.weights != "matched" else "")
         for proof in proofs
     ]
     width = max(map(len, names), default=0)

@@ -174,7 +174,8 @@ def _text(value: object) -> str:
 def _parity(cell: dict[str, Any]) -> list[str]:
     source = f" from {cell['source']}" if cell.get("source") else ""
     what = f"{cell.get('model')} {cell.get('precision')} b{cell.get('batch_size')}"
-    name = f"{cell.get('runtime')} {cell.get('mode')}{source}, {what}"
+    native = " native" if cell.get("weights") == "native" else ""
+    name = f"{cell.get('runtime')} {cell.get('mode')}{source},{native} {what}"
     top1 = cell.get("top1_agreement")
     return [
         name,

@@ -21,7 +21,9 @@ def print_up(builds: Mapping[str, Build], proofs: Sequence[Proof], console: Cons
         )
         for note in build.notes:
             console.print(f"  {note}", soft_wrap=True, markup=False)
-    console.print("outputs against the PyTorch fp32 reference, eight golden inputs:")
+    console.print(
+        "outputs against the PyTorch fp32 reference (native: their own framework's), eight golden inputs:"
+    )
     for line in proof_lines(proofs):
         console.print(line, soft_wrap=True)
 

@@ -107,7 +107,8 @@ def plan_findings(manifest: Manifest) -> Findings:
         yield Finding(where="manifest.json", what="suite_sha256 is not that of the suite in it")
     cells = tuple(dict.fromkeys(load.partition(".")[2] for load in manifest.order))
     rounds = len(manifest.order) // len(cells) if cells else 0
-    drawn = order_of_ids(cells, rounds=rounds, seed=manifest.seed) if rounds else ()
+    fixed = manifest.suite.get("protocol", {}).get("order") == "fixed"
+    drawn = order_of_ids(cells, rounds=rounds, seed=manifest.seed, fixed=fixed) if rounds else ()
     expected = [f"r{1 + at // len(cells):02d}.{cell}" for at, cell in enumerate(drawn)]
     if expected != list(manifest.order):
         at = next((i for i, (a, b) in enumerate(zip(expected, manifest.order, strict=False)) if a != b), 0)

@@ -3,9 +3,11 @@
 MXNet is imported by the first load, not here: threads and TF32 are fixed by that import.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from greenbench_runtime.engine import (
+    Array,
     ConvertedModel,
     Converter,
     Engine,
@@ -13,9 +15,10 @@ from greenbench_runtime.engine import (
     InvalidRequestError,
     LoadedModel,
     LoadOrder,
+    PreparedWeights,
+    WeightsMaker,
 )
 from greenbench_runtime.networks import interface, mxnet_start
-from greenbench_runtime.networks.canonical import read_canonical
 
 MODES = ("hybrid",)
 
@@ -33,16 +36,31 @@ class MXNet:
 
     def load(self, order: LoadOrder) -> LoadedModel:
         """Start MXNet with the order's threads, if it hasn't been, and put the weights on the device."""
-        interface.check_order(order, modes=MODES)
+        interface.check_order(order, modes=MODES, has_native=True)
         interface.input_specs(order.model, order.batch_size, order.sequence_length)
         mxnet_start.check_precision(order.precision)
         if order.weights_file is None:
             raise InvalidRequestError("weights_file is missing; MXNet loads a safetensors file")
-        tensors = read_canonical(order.model, order.weights_file)
         mxnet_start.begin(order.threads)
         from greenbench_runtime.networks import mxnet_model  # noqa: PLC0415 - imports MXNet
 
-        return mxnet_model.load(order, tensors)
+        return mxnet_model.load(order, order.weights_file)
+
+
+class MXNetWeightsMaker:
+    """Makes the weights of the zoo's own networks."""
+
+    def prepare(
+        self, *, model: str, seed: int | None, weights_file: Path | None,
+        calibration: Mapping[str, Array], outbox: Path, threads: int,
+    ) -> PreparedWeights:  # fmt: skip
+        """Write a model's native weights into `outbox`; errors are those of `mxnet_zoo.prepare`."""
+        mxnet_start.begin(threads)
+        from greenbench_runtime.networks import mxnet_zoo  # noqa: PLC0415 - imports MXNet
+
+        return mxnet_zoo.prepare(
+            model=model, seed=seed, weights_file=weights_file, calibration=calibration, outbox=outbox
+        )
 
 
 class MXNetConverter:
@@ -64,6 +82,11 @@ class MXNetConverter:
 def engine() -> Engine:
     """Return the engine."""
     return MXNet()
+
+
+def weights_maker() -> WeightsMaker:
+    """Return the maker of the zoo's own networks' weights."""
+    return MXNetWeightsMaker()
 
 
 def converter() -> Converter:

@@ -101,7 +101,7 @@ class OnnxRuntime:
 
     def load(self, order: LoadOrder) -> LoadedModel:
         """Open a session on the mode's provider and nowhere else."""
-        check_order(order, modes=modes())
+        check_order(order, modes=modes(), has_native=True)
         input_specs(order.model, order.batch_size, order.sequence_length)
         if order.device != order.mode:
             raise UnsupportedError(f"mode {order.mode} does not run on device {order.device!r}")

@@ -81,7 +81,8 @@ class PyTorch:
 
     def load(self, order: LoadOrder) -> contract.LoadedModel:
         """Build the network, fill it, move it; ``compile`` compiles at the first forward pass."""
-        interface.check_order(order, modes=torch_devices.modes())
+        # PyTorch's own networks are those that the others are matched with: native weights are the same file.
+        interface.check_order(order, modes=torch_devices.modes(), has_native=True)
         if order.weights_file is None:
             raise contract.InvalidRequestError("weights_file is missing; PyTorch loads a safetensors file")
         size = (order.model, order.batch_size, order.sequence_length)

@@ -5,6 +5,8 @@ timed. On a GPU TensorFlow turns inner tensors to the layout its kernels like, i
 """
 
 from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
@@ -19,8 +21,9 @@ from greenbench_runtime.engine import (
     LoadFacts,
     LoadOrder,
     NothingLoadedError,
+    WeightsMaker,
 )
-from greenbench_runtime.networks import interface, tf_devices
+from greenbench_runtime.networks import interface, keras_zoo, tf_devices
 from greenbench_runtime.networks.canonical import parameters, read_canonical
 from greenbench_runtime.networks.graph import network_of
 from greenbench_runtime.networks.tf_export import TensorFlowConverter
@@ -86,20 +89,19 @@ class TensorFlow:
 
     def load(self, order: LoadOrder) -> LoadedModel:
         """Put the weights on the device; the graph is traced and compiled at the first forward pass."""
-        interface.check_order(order, modes=MODES)
+        interface.check_order(order, modes=MODES, has_native=True)
         size = (order.model, order.batch_size, order.sequence_length)
         specs = interface.input_specs(*size)
         place = tf_devices.configure(order)
         if order.weights_file is None:
             raise InvalidRequestError("weights_file is missing; TensorFlow loads a safetensors file")
-        tensors, dtype = read_canonical(order.model, order.weights_file), tf_devices.DTYPES[order.precision]
-        for_xla = order.mode == "xla"
+        dtype = tf_devices.DTYPES[order.precision]
         before = tf_devices.used_bytes(order.device)
         with tf_devices.translated(f"loading {order.model}"), tf.device(place):
-            network = network_of(order.model, TensorFlowLayers(tensors, dtype, for_xla=for_xla))
-        run = tf.function(network, jit_compile=for_xla, autograph=False)
+            network, count = _network(order, order.weights_file, dtype)
+        run = tf.function(network, jit_compile=order.mode == "xla", autograph=False)
         facts = LoadFacts(
-            inputs=specs, outputs=interface.output_specs(*size), parameters=parameters(order.model),
+            inputs=specs, outputs=interface.output_specs(*size), parameters=count,
             device_bytes=tf_devices.used_bytes(order.device) - before, flags=tf_devices.flags(order.device),
             dtypes={
                 "weights": dtype.name, "outputs": dtype.name,
@@ -109,9 +111,23 @@ class TensorFlow:
         return TensorFlowModel(run, facts, order, place)
 
 
+def _network(order: LoadOrder, path: Path, dtype: tf.DType) -> tuple[Callable[..., tf.Tensor], int]:
+    """Return the forward pass, matched or Keras' own, and its number of scalar weights."""
+    if order.weights == "native":
+        model = keras_zoo.load(order.model, path, dtype.name)
+        return partial(model, training=False), keras_zoo.parameters(model)
+    layers = TensorFlowLayers(read_canonical(order.model, path), dtype, for_xla=order.mode == "xla")
+    return network_of(order.model, layers), parameters(order.model)
+
+
 def engine() -> Engine:
     """Return the engine."""
     return TensorFlow()
+
+
+def weights_maker() -> WeightsMaker:
+    """Return the maker of Keras' own networks' weights."""
+    return keras_zoo.KerasWeightsMaker()
 
 
 def converter() -> Converter:

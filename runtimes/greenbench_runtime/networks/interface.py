@@ -74,7 +74,7 @@ def output_specs(model: str, batch_size: int, sequence_length: int) -> tuple[Ten
     return (TensorSpec(name=OUTPUT, datatype="FP32", shape=shape),)
 
 
-def check_order(order: LoadOrder, *, modes: tuple[str, ...]) -> None:
+def check_order(order: LoadOrder, *, modes: tuple[str, ...], has_native: bool = False) -> None:
     """Refuse an order whose names an engine with these modes can't follow.
 
     Raises:
@@ -85,7 +85,7 @@ def check_order(order: LoadOrder, *, modes: tuple[str, ...]) -> None:
         raise UnsupportedError(
             f"mode {order.mode!r} is not there on this machine; there are {', '.join(modes)}"
         )
-    if order.weights != "matched":
+    if order.weights != "matched" and not (has_native and order.weights == "native"):
         raise UnsupportedError(f"weights {order.weights!r} are not in this runtime; use weights = 'matched'")
     if order.io not in {"device", "host"}:
         raise InvalidRequestError(f"io {order.io!r} is neither 'device' nor 'host'")

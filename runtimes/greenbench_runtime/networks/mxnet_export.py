@@ -1,7 +1,7 @@
 """MXNet's own ONNX exporter (mx2onnx), applied to the matched networks."""
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, redirect_stdout
 from io import StringIO
 from pathlib import Path
@@ -10,10 +10,12 @@ import mxnet as mx
 import numpy as np
 import onnx
 
-from greenbench_runtime.engine import ConvertedModel, InvalidRequestError, TensorSpec, UnsupportedError
+from greenbench_runtime.engine import Array, ConvertedModel, InvalidRequestError, TensorSpec, UnsupportedError
+from greenbench_runtime.networks import mxnet_zoo
 from greenbench_runtime.networks.canonical import parameters, read_canonical
 from greenbench_runtime.networks.interface import BATCH_DIMENSION, OUTPUT, PARAMETERS_KEY, input_specs
 from greenbench_runtime.networks.mxnet_layers import network
+from greenbench_runtime.networks.native import network_in
 
 OPSETS = (13, 12)
 """Those that mx2onnx has operators for; the first is taken where none is asked for."""
@@ -35,14 +37,13 @@ def convert(
     if opset and opset not in OPSETS:
         known = " and ".join(map(str, OPSETS))
         raise InvalidRequestError(f"opset {opset} is not written by mx2onnx, which knows {known}; ask for 0")
-    tensors, written = read_canonical(model, weights_file), opset or OPSETS[0]
-    graph, _ = network(model, tensors, specs)
+    (graph, tensors, count), written = _graph(model, weights_file, specs), opset or OPSETS[0]
     weights = {name: mx.nd.array(value, dtype=value.dtype) for name, value in tensors.items()}
     try:
         with _newest_opset(written), _quiet():
             _export(graph, weights, specs, path)
             program = onnx.load(path)
-            _describe(program, parameters(model))
+            _describe(program, count)
             onnx.checker.check_model(program, full_check=True)
     except Exception as err:
         # mx2onnx raises whatever its own handlers do; all of it means that there is no model.
@@ -51,6 +52,17 @@ def convert(
         raise UnsupportedError(f"mx2onnx can't convert {model} at opset {written}: {reason}") from err
     path.write_bytes(program.SerializeToString())
     return ConvertedModel(path=path, opset=written, exporter=f"mx2onnx {mx.__version__}")
+
+
+def _graph(
+    model: str, path: Path, specs: tuple[TensorSpec, ...]
+) -> tuple[mx.sym.Symbol, Mapping[str, Array], int]:
+    """Return the graph that a weights file is of, its tensors and its number of scalar weights."""
+    if network_in(path):
+        graph, _, own = mxnet_zoo.read(model, path)
+        return graph, own, mxnet_zoo.parameters(own)
+    tensors = read_canonical(model, path)
+    return network(model, tensors, specs)[0], tensors, parameters(model)
 
 
 def _export(

@@ -5,6 +5,7 @@ Imported after `mxnet_start.begin`: MXNet starts with this module's first line.
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 
 import mxnet as mx
 import numpy as np
@@ -17,10 +18,11 @@ from greenbench_runtime.engine import (
     LoadOrder,
     NothingLoadedError,
     OutOfMemoryError,
+    TensorSpec,
     UnsupportedError,
 )
-from greenbench_runtime.networks import interface, mxnet_start
-from greenbench_runtime.networks.canonical import parameters
+from greenbench_runtime.networks import interface, mxnet_start, mxnet_zoo
+from greenbench_runtime.networks.canonical import parameters, read_canonical
 from greenbench_runtime.networks.cuda_devices import memory_gauge, ordinal_of
 from greenbench_runtime.networks.mxnet_layers import network
 
@@ -68,11 +70,12 @@ class MXNetModel:
             return {interface.OUTPUT: output if isinstance(output, np.ndarray) else output.asnumpy()}
 
 
-def load(order: LoadOrder, tensors: Mapping[str, Array]) -> MXNetModel:
+def load(order: LoadOrder, path: Path) -> MXNetModel:
     """Put the weights on the device; the graph is planned at the first forward pass.
 
     Raises:
-        UnsupportedError: The GPU is not there.
+        UnsupportedError: The GPU or the zoo's network is not there.
+        InvalidRequestError: The weights do not fit the network.
         OutOfMemoryError: The weights do not fit.
     """
     size = (order.model, order.batch_size, order.sequence_length)
@@ -81,15 +84,27 @@ def load(order: LoadOrder, tensors: Mapping[str, Array]) -> MXNetModel:
     used_bytes: Callable[[], int] = memory_gauge(ordinal) if ordinal is not None else lambda: 0
     before = used_bytes()
     with translated(f"loading {order.model}"):
-        output, inputs = network(order.model, tensors, specs)
+        output, inputs, tensors, count = _graph(order, path, specs)
         block = _filled(mx.gluon.SymbolBlock([output], list(inputs)), tensors, place)
     kind = "float32" if specs[0].datatype == "FP32" else "int64"
     facts = LoadFacts(
-        inputs=specs, outputs=interface.output_specs(*size), parameters=parameters(order.model),
+        inputs=specs, outputs=interface.output_specs(*size), parameters=count,
         device_bytes=used_bytes() - before, flags=_flags(order.device),
         dtypes={"weights": "float32", "outputs": "float32", "inputs": kind},
     )  # fmt: skip
     return MXNetModel(block, facts, order, place)
+
+
+def _graph(
+    order: LoadOrder, path: Path, specs: tuple[TensorSpec, ...]
+) -> tuple[mx.sym.Symbol, tuple[mx.sym.Symbol, ...], Mapping[str, Array], int]:
+    """Return the graph, matched or the zoo's own, its inputs, tensors and number of scalar weights."""
+    if order.weights == "native":
+        output, inputs, own = mxnet_zoo.read(order.model, path)
+        return output, inputs, own, mxnet_zoo.parameters(own)
+    tensors = read_canonical(order.model, path)
+    output, inputs = network(order.model, tensors, specs)
+    return output, inputs, tensors, parameters(order.model)
 
 
 def _ordinal(order: LoadOrder) -> int | None:

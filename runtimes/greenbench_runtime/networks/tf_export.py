@@ -2,7 +2,7 @@
 
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -13,9 +13,11 @@ import tf2onnx
 from tf2onnx import constants
 
 from greenbench_runtime.engine import ConvertedModel, InvalidRequestError, TensorSpec, UnsupportedError
+from greenbench_runtime.networks import keras_zoo
 from greenbench_runtime.networks.canonical import parameters, read_canonical
 from greenbench_runtime.networks.graph import network_of
 from greenbench_runtime.networks.interface import BATCH_DIMENSION, OUTPUT, PARAMETERS_KEY, input_specs
+from greenbench_runtime.networks.native import network_in
 from greenbench_runtime.networks.tf_devices import set_threads
 from greenbench_runtime.networks.tf_layers import TensorFlowLayers
 
@@ -33,7 +35,7 @@ class TensorFlowConverter:
 
         Args:
             model: Which.
-            weights_file: Canonical safetensors.
+            weights_file: Canonical safetensors, or native ones, which name Keras' network.
             sequence_length: Tokens per sample for text models; 0 for vision models.
             opset: Asked for; 0 takes the newest that tf2onnx writes.
             outbox: Folder for the file.
@@ -49,18 +51,27 @@ class TensorFlowConverter:
             text = f"is not written by tf2onnx, which ends at {NEWEST_OPSET}; ask for that, or 0"
             raise InvalidRequestError(f"opset {opset} {text}")
         set_threads(threads)
-        tensors, written = read_canonical(model, weights_file), opset or NEWEST_OPSET
-
-        def network(*inputs: tf.Tensor) -> dict[str, tf.Tensor]:
-            # Made while it is traced, weights become constants of the graph; made before, its inputs.
-            return {OUTPUT: network_of(model, TensorFlowLayers(tensors, tf.float32))(*inputs)}
-
+        (network, count), written = _network(model, weights_file), opset or NEWEST_OPSET
         with _quiet():
             program = _export(tf.function(network, autograph=False), specs, written, model)
-        _describe(program, parameters(model))
+        _describe(program, count)
         path = outbox / f"{model}.onnx"
         path.write_bytes(program.SerializeToString())
         return ConvertedModel(path=path, opset=written, exporter=f"tf2onnx {tf2onnx.__version__}")
+
+
+def _network(model: str, path: Path) -> tuple[Callable[..., dict[str, tf.Tensor]], int]:
+    """Return the network that a weights file is of, and its number of scalar weights."""
+    if network_in(path):
+        own = keras_zoo.load(model, path)
+        return lambda *inputs: {OUTPUT: own(*inputs, training=False)}, keras_zoo.parameters(own)
+    tensors = read_canonical(model, path)
+
+    def matched(*inputs: tf.Tensor) -> dict[str, tf.Tensor]:
+        # Made while it is traced, weights become constants of the graph; made before, its inputs.
+        return {OUTPUT: network_of(model, TensorFlowLayers(tensors, tf.float32))(*inputs)}
+
+    return matched, parameters(model)
 
 
 def _export(function: Any, specs: tuple[TensorSpec, ...], opset: int, model: str) -> onnx.ModelProto:

@@ -290,3 +290,17 @@ def test_energy_without_an_idle_baseline_says_so():
     (finding,) = only([replace(one, energy_gpu_net_b0_j=None) for one in pair()]).findings
     assert finding.energy_net.absent.endswith("no idle baseline (B0) was kept for it")
     assert finding.energy.outcome is Outcome.LOWER
+
+
+def test_native_networks_are_never_compared_with_matched_ones():
+    native = [
+        replace(one, weights="native", cell_id=f"{one.cell_id}.native")
+        for one in (*cell("pytorch", "resnet50", 64), *cell("mxnet", "resnet50", 64))
+    ]
+    matched = cell("tensorflow", "resnet50", 64)
+    (group,) = question([*native, *matched]).groups
+    (finding,) = group.findings
+    assert {finding.cell_a, finding.cell_b} == {
+        "pytorch.eager.resnet50.fp32.b64.native", "mxnet.hybrid.resnet50.fp32.b64.native",
+    }  # fmt: skip
+    assert "native weights" in group.setting
