@@ -23,6 +23,17 @@ def physical_cores(cpuinfo: str | None = None, allowed: frozenset[int] | None = 
     return len(cores) or len(usable)
 
 
+def cpu_flags(cpuinfo: str | None = None) -> frozenset[str]:
+    """Return what the CPU says that it can do, as the kernel names it: ``avx2``, ``amx_bf16`` ...
+
+    Args:
+        cpuinfo: Text of ``/proc/cpuinfo``; read where None.
+    """
+    text = _CPUINFO.read_text(encoding="utf-8", errors="replace") if cpuinfo is None else cpuinfo
+    lines = (line.partition(":") for line in text.splitlines())
+    return frozenset(flag for key, _, value in lines if key.strip() == "flags" for flag in value.split())
+
+
 def _cpu_and_core(block: str) -> tuple[int | None, tuple[str, str] | None]:
     facts = {
         key.strip(): value.strip() for key, _, value in (line.partition(":") for line in block.splitlines())

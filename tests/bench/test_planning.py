@@ -3,6 +3,7 @@ from dataclasses import replace
 import pytest
 
 from greenbench.bench.planning import HostView, covers, cuda_version, driver_runs, make_plan
+from greenbench.bench.run import builds_of
 from greenbench.core.runtime import DeviceBuild, RuntimeSpec
 from greenbench.core.shard import Shard
 from greenbench.core.suite import parse_suite
@@ -239,3 +240,42 @@ def test_pretrained_native_weights_that_nobody_fetches_name_the_remedy():
     (left,) = made.left_out
     assert "zoo.v1 are not fetched" in left.reason
     assert "mxnet-resnet50.safetensors" in left.reason
+
+
+OPENVINO = RuntimeSpec(
+    name="onnxruntime-openvino",
+    engine="onnxruntime",
+    title="Onnxruntime",
+    modes={"openvino": ("cpu",)},
+    precisions=("fp32", "bf16"),
+    devices={"cpu": DeviceBuild(requirements="z", precisions=("fp32", "bf16"))},
+    sources=("pytorch",),
+    build_of="onnxruntime",
+)
+TWO_BUILDS = {
+    "onnxruntime": spec(
+        "onnxruntime",
+        modes={"cuda": ("cuda",), "cpu": ("cpu",), "openvino": ("cpu",)},
+        precisions=("fp32", "bf16"),
+        devices={"cpu": DeviceBuild(requirements="x", precisions=("fp32",))},
+        sources=("pytorch",),
+        builds=(OPENVINO,),
+    )
+}
+
+
+def test_a_mode_is_planned_with_the_precisions_of_its_own_build():
+    asked = suite(runtime=["onnxruntime"], mode=["cpu", "openvino"], precision=["fp32", "bf16"])
+    made = plan(asked, catalogue=TWO_BUILDS)
+    assert {(cell.mode, cell.workload.precision) for cell in made.cells} == {
+        ("cpu", "fp32"), ("openvino", "fp32"), ("openvino", "bf16"),
+    }  # fmt: skip
+    reasons = [item.reason for item in made.left_out]
+    assert reasons == ["bf16 is not in mode cpu of Onnxruntime on the CPU (fp32)"]
+
+
+def test_a_plan_runs_in_the_builds_of_its_modes():
+    both = plan(suite(runtime=["onnxruntime"], mode=["cpu", "openvino"]), catalogue=TWO_BUILDS)
+    assert [build.name for build in builds_of(both, TWO_BUILDS)] == ["onnxruntime", "onnxruntime-openvino"]
+    one = plan(suite(runtime=["onnxruntime"], mode=["openvino"]), catalogue=TWO_BUILDS)
+    assert builds_of(one, TWO_BUILDS) == (OPENVINO,)

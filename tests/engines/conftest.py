@@ -19,7 +19,7 @@ Driver = Callable[..., dict[str, Any]]
 
 def python_of(runtime: str) -> str:
     """Find a runtime's own Python: the variable, then what `greenbench up --launcher venv` made."""
-    variable = f"GREENBENCH_{runtime.upper()}_PYTHON"
+    variable = f"GREENBENCH_{runtime.upper().replace('-', '_')}_PYTHON"
     if given := os.environ.get(variable):
         return given
     state = Path(os.environ.get("GREENBENCH_STATE", ROOT / ".state"))
@@ -106,7 +106,7 @@ def outputs_of(tmp_path, drive, golden) -> Callable[..., tuple[dict[str, Any], d
     """Run a model in a runtime on its golden rows; return what it says and its outputs."""
 
     def run(runtime: str, model: str, rows: int = GOLDEN_ROWS, **files: Any):
-        mode = CATALOGUE[runtime].modes_on("cpu")[0]
+        mode = CATALOGUE[runtime.partition("-")[0]].modes_on("cpu")[0]
         order = {
             "model": model, "batch_size": rows, "sequence_length": LENGTH.get(model, 0),
             "mode": mode, "threads": 2,

@@ -1,4 +1,5 @@
-"""Runs one step with an engine in the framework's own Python: ``python drive.py STEP ENGINE ARGUMENTS.json``.
+"""Runs one step with a runtime in its own Python: ``python drive.py STEP RUNTIME ARGUMENTS.json``;
+a runtime's other builds have names that begin with its own.
 
 The answer is one JSON object on the last line of stdout; arrays go to ``.npy`` and ``.npz`` files.
 """
@@ -102,7 +103,7 @@ def _timm(name):
 
 def main():
     step, name, given = sys.argv[1], sys.argv[2], json.loads(Path(sys.argv[3]).read_text())
-    engine = importlib.import_module(f"greenbench_runtime.engines.{name}")
+    engine = importlib.import_module(f"greenbench_runtime.engines.{name.partition('-')[0]}")
     try:
         answer = globals()[step](engine, given)
     except EngineError as err:

@@ -13,29 +13,30 @@ from greenbench_runtime.networks import zoo_names
 
 ROOT = assets_root()
 CATALOG = read_catalog(ROOT / "runtimes" / "catalog.toml")
+BUILDS = {build.name: build for spec in CATALOG.values() for build in (spec, *spec.builds)}
+CASES = [(name, device) for name, build in BUILDS.items() for device in build.devices]
 COMPOSE = {
     "cpu": yaml.safe_load((ROOT / "compose.yml").read_text()),
     "cuda": yaml.safe_load((ROOT / "compose.gpu.yml").read_text()),
 }
 
 
-def test_both_compose_files_have_a_service_per_runtime():
+def test_both_compose_files_have_a_service_per_build():
     for device, file in COMPOSE.items():
-        assert set(file["services"]) == {name for name, spec in CATALOG.items() if device in spec.devices}
+        assert set(file["services"]) == {name for name, build in BUILDS.items() if device in build.devices}
 
 
-@pytest.mark.parametrize("device", ["cpu", "cuda"])
-@pytest.mark.parametrize("name", list(CATALOG))
+@pytest.mark.parametrize(("name", "device"), CASES)
 def test_a_service_builds_what_the_catalogue_says(name, device):
     service = COMPOSE[device]["services"][name]
-    assert service["build"]["args"]["REQUIREMENTS"] == CATALOG[name].devices[device].requirements
+    assert service["build"]["args"]["REQUIREMENTS"] == BUILDS[name].devices[device].requirements
     assert service["build"]["args"]["DEVICE"] == device
     assert service["image"] == f"greenbench/{name}:{device}"
-    assert service["command"] == ["--engine", CATALOG[name].engine, "--device", device]
+    assert service["command"] == ["--engine", BUILDS[name].engine, "--device", device]
     assert service["labels"]["greenbench.device"] == device
 
 
-@pytest.mark.parametrize("name", list(CATALOG))
+@pytest.mark.parametrize("name", list(BUILDS))
 def test_a_service_is_named_and_mounted_as_its_runtime(name):
     service = COMPOSE["cpu"]["services"][name]
     assert service["build"]["args"]["RUNTIME"] == name
@@ -43,7 +44,7 @@ def test_a_service_is_named_and_mounted_as_its_runtime(name):
     assert service["volumes"][1]["source"].endswith(f"/run/{name}")
 
 
-@pytest.mark.parametrize("name", list(CATALOG))
+@pytest.mark.parametrize("name", list(BUILDS))
 def test_every_service_is_sealed(name):
     service = COMPOSE["cpu"]["services"][name]
     assert service["network_mode"] == "none"
@@ -61,7 +62,7 @@ def test_engines_are_those_of_the_catalogue():
 
 
 def test_requirements_are_those_of_the_catalogue():
-    named = {build.requirements for spec in CATALOG.values() for build in spec.devices.values()}
+    named = {device.requirements for build in BUILDS.values() for device in build.devices.values()}
     assert named == {path.name for path in (ROOT / "docker" / "requirements").glob("*.lock")}
 
 
@@ -115,3 +116,22 @@ def test_native_networks_are_those_that_the_runtimes_build():
 def test_a_framework_has_each_native_network_or_says_why_not(name):
     spec = CATALOG[name]
     assert sorted([*spec.native, *spec.native_absent]) == ["bert_base", "mobilenet_v2", "resnet50"]
+
+
+def test_a_mode_runs_in_the_build_that_names_it():
+    spec = CATALOG["onnxruntime"]
+    assert spec.build_for("cpu") is spec
+    other = spec.build_for("openvino")
+    assert (other.name, other.family, other.engine) == ("onnxruntime-openvino", "onnxruntime", "onnxruntime")
+    assert spec.builds_on("cpu") == (spec, other)
+    assert spec.builds_on("cuda") == (spec,)
+    assert spec.own_modes_on("cpu") == ("cpu",)
+    assert other.own_modes_on("cpu") == ("openvino",)
+
+
+def test_a_build_for_a_mode_that_is_not_there_is_refused(tmp_path):
+    text = (ROOT / "runtimes" / "catalog.toml").read_text()
+    file = tmp_path / "catalog.toml"
+    file.write_text(text.replace('modes = ["openvino"]', 'modes = ["turbo"]'))
+    with pytest.raises(ConfigurationError, match=r"builds\.openvino: 'turbo' is no mode of onnxruntime"):
+        read_catalog(file)

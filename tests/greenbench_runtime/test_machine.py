@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from greenbench_runtime.folders import MissingFileError, ModelsFolder
-from greenbench_runtime.machine import physical_cores
+from greenbench_runtime.machine import cpu_flags, physical_cores
 
 
 def cpu(number: int, core: str = "") -> str:
@@ -38,3 +38,9 @@ def test_a_link_to_nothing_is_missing(tmp_path: Path):
     (tmp_path / "link").symlink_to("nothing")
     with pytest.raises(MissingFileError):
         ModelsFolder(tmp_path).file("link", key="weights_file")
+
+
+def test_cpu_flags_are_those_that_the_kernel_names():
+    text = "processor\t: 0\nflags\t\t: fpu avx2 amx_bf16\n\nprocessor\t: 1\nflags\t\t: fpu avx2\n"
+    assert cpu_flags(text) == {"fpu", "avx2", "amx_bf16"}
+    assert cpu_flags("processor\t: 0\nFeatures\t: asimd\n") == frozenset()

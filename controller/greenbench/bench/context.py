@@ -91,11 +91,10 @@ def open_context(options: Options) -> Iterator[Context]:
     state.create()
     assets = assets_root()
     catalogue = read_catalog(assets / "runtimes" / "catalog.toml")
+    builds = [build.name for spec in catalogue.values() for build in (spec, *spec.builds)]
     for name in options.environments:
-        if name not in catalogue:
-            raise ConfigurationError(
-                f"--env names the unknown runtime {name!r}; known: {', '.join(catalogue)}"
-            )
+        if name not in builds:
+            raise ConfigurationError(f"--env names the unknown runtime {name!r}; known: {', '.join(builds)}")
     with meters_for(options) as meters:
         gpu = meters.facts.get("gpu") or {}
         device = "cuda" if gpu else "cpu"

@@ -50,7 +50,8 @@ class Environment:
                 yield f"{words} was {before} at the run's start and is {after}"
 
     def _of_runtime(self, runtime: str, build: Build | None) -> Iterator[str]:
-        entry = self.runtimes.get(runtime)
+        # A runtime may have several builds, and the manifest has an entry for each.
+        entry = self.runtimes.get(build.runtime) if build else None
         if entry is None or build is None:
             return
         image = build.identity if build.launcher == "docker" else None

@@ -20,7 +20,7 @@ class Running:
     """A runtime that answers.
 
     Attributes:
-        spec: What it is.
+        spec: What it is, as the catalogue describes the runtime, whichever build of it runs.
         instance: Its process or container.
         client: The wire to it.
         description: What it says of itself.
@@ -56,14 +56,19 @@ class House:
         return next(spec for spec in self.catalogue.values() if spec.owns_reference)
 
     @contextmanager
-    def running(self, name: str) -> Iterator[Running]:
+    def running(self, name: str, mode: str | None = None) -> Iterator[Running]:
         """Start a runtime, wait until it serves, and stop it at the end.
+
+        Args:
+            name: In the catalogue.
+            mode: Starts the build that runs this mode; None for the usual one.
 
         Raises:
             FleetError: It could not be started, died, or did not answer in time.
         """
         spec = self.catalogue[name]
-        with self.launcher.start(spec, self.device) as instance:
+        build = spec.build_for(mode) if mode else spec
+        with self.launcher.start(build, self.device) as instance:
             wait_ready(instance)
             with RuntimeClient(instance.address, instance=instance) as client:
                 yield Running(spec=spec, instance=instance, client=client, description=client.describe())

@@ -6,6 +6,7 @@ from greenbench.bench.context import Options, open_context
 from greenbench.bench.house import House
 from greenbench.bench.library import ModelLibrary
 from greenbench.bench.provision import read_proofs
+from greenbench.core.runtime import RuntimeSpec
 from greenbench.core.workload import MODELS
 from greenbench.fleet.assets import assets_root
 from greenbench.fleet.choice import choose
@@ -41,24 +42,31 @@ def known_runtimes(options: Options) -> list[Row]:
     with open_context(options) as context:
         proofs = read_proofs(context.state)
         rows: list[Row] = []
-        for spec in context.catalogue.values():
-            build = context.house.launcher.built(spec, context.house.device)
+        device = context.house.device
+        builds = (build for spec in context.catalogue.values() for build in (spec, *spec.builds))
+        for spec in builds:
+            build = context.house.launcher.built(spec, device) if device in spec.devices else None
             rows.append(
                 {
                     "runtime": spec.name,
                     "launcher": context.house.launcher.name,
-                    "device": context.house.device,
-                    "modes": ", ".join(spec.modes_on(context.house.device)),
+                    "device": device,
+                    "modes": ", ".join(spec.own_modes_on(device)),
                     "built": build.identity[:24] if build else "no: greenbench up",
-                    "proven": _proven(spec.name, context.house, proofs),
+                    "proven": _proven(spec, context.house, proofs),
                 }
             )
     return rows
 
 
-def _proven(name: str, house: House, proofs: list[Row]) -> str:
-    here = {"runtime": name, "launcher": house.launcher.name, "device": house.device}
-    own = [proof["parity"]["passed"] for proof in proofs if here.items() <= proof.items()]
+def _proven(spec: RuntimeSpec, house: House, proofs: list[Row]) -> str:
+    here = {"runtime": spec.family, "launcher": house.launcher.name, "device": house.device}
+    modes = spec.own_modes_on(house.device)
+    own = [
+        proof["parity"]["passed"]
+        for proof in proofs
+        if here.items() <= proof.items() and proof["mode"] in modes
+    ]
     return f"{sum(own)} of {len(own)} models" if own else "not yet"
 
 

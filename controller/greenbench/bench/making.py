@@ -45,6 +45,7 @@ class Needs:
         sequence_lengths: For text models.
         threads: Intra-operator threads to work with.
         weights: ``matched``, ``native`` or both.
+        modes: Modes that decide which builds of a runtime are made beside its usual one; empty for all.
     """
 
     models: tuple[str, ...]
@@ -52,6 +53,7 @@ class Needs:
     sequence_lengths: tuple[int, ...]
     threads: int
     weights: tuple[str, ...] = ("matched",)
+    modes: tuple[str, ...] = ()
 
     @property
     def own_folder(self) -> bool:

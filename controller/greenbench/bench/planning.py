@@ -148,7 +148,7 @@ def _cells_of(
                 threads=suite.host.threads or host.physical_cores,
                 weights_from=suite.models.weights_from,
             )
-            reason = "excluded by the suite" if _excluded(cell, suite) else None
+            reason = "excluded by the suite" if _excluded(cell, suite) else _mode_reason(spec, cell, host)
             reason = reason or _not_native(cell, catalogue) or _refused(cell, host)
             yield LeftOut(cell=cell.cell_id, reason=reason) if reason else cell
 
@@ -158,6 +158,18 @@ def _not_native(cell: Cell, catalogue: Mapping[str, RuntimeSpec]) -> str | None:
         return None
     owner = catalogue[cell.source or cell.runtime]
     return owner.why_not_native(cell.workload.model, cell.weights_from)
+
+
+def _mode_reason(spec: RuntimeSpec, cell: Cell, host: HostView) -> str | None:
+    """Say why the build that runs a cell's mode cannot run the cell."""
+    build = spec.build_for(cell.mode)
+    if build is not spec and (reason := _runtime_reason(build, host)):
+        return reason
+    here, wanted = build.devices[host.device].precisions, cell.workload.precision
+    if not here or wanted in here:
+        return None
+    device = "the CPU" if host.device == "cpu" else "an NVIDIA GPU"
+    return f"{wanted} is not in mode {cell.mode} of {spec.title} on {device} ({', '.join(here)})"
 
 
 def _refused(cell: Cell, host: HostView) -> str | None:
@@ -215,8 +227,8 @@ def _version(architecture: str) -> tuple[int, int]:
 def _workload_reason(spec: RuntimeSpec, workload: Workload, host: HostView) -> str | None:
     if workload.precision not in spec.precisions:
         return f"{spec.title} is not built for {workload.precision} ({', '.join(spec.precisions)})"
-    if host.device == "cpu" and workload.precision in {"tf32", "fp16"}:
-        return f"{workload.precision} needs an NVIDIA GPU; this plan runs on the CPU"
+    if host.device == "cpu" and workload.precision == "tf32":
+        return "tf32 needs an NVIDIA GPU; this plan runs on the CPU"
     if workload.precision == "tf32" and host.architecture and _version(host.architecture) < (8, 0):
         return f"tf32 needs compute capability 8.0 or newer; {host.gpu_name} is {host.architecture}"
     return None

@@ -47,7 +47,7 @@ class UpReport:
     """What `greenbench up` made or found.
 
     Attributes:
-        builds: By runtime.
+        builds: By runtime; another build of a runtime by its own name.
         proofs: Parity of every runtime, mode, source and model.
     """
 
@@ -74,6 +74,7 @@ def needs_of(suite: Suite, view: HostView, *, every_model: bool) -> Needs:
         sequence_lengths=suite.matrix.sequence_length,
         threads=suite.host.threads or view.physical_cores,
         weights=suite.matrix.weights,
+        modes=() if every_model else suite.matrix.mode,
     )
 
 
@@ -117,41 +118,60 @@ def _provision(context: Context, runtimes: Sequence[str], needs: Needs, observer
         remember_base_image(state, base_image)
         build_sidecar(context, observer)
     builds = {}
-    for name in wanted:
-        observer.step(f"building {name} ({house.launcher.name}, {house.device})")
-        builds[name] = house.launcher.build(house.catalogue[name], house.device, observer)
+    specs = [spec for name in wanted for spec in _builds(house, name, needs)]
+    for spec in specs:
+        observer.step(f"building {spec.name} ({house.launcher.name}, {house.device})")
+        builds[spec.name] = house.launcher.build(spec, house.device, observer)
     make_models(house, state, needs, wanted, observer)
     convert_models(house, state, needs, wanted, observer)
-    proofs = tuple(proof for name in wanted for proof in _prove(house, name, needs, observer))
+    proofs = tuple(proof for spec in specs for proof in _prove(house, spec, needs, observer))
     _keep(state, house, proofs)
     return UpReport(builds=builds, proofs=proofs)
+
+
+def _builds(house: House, name: str, needs: Needs) -> tuple[RuntimeSpec, ...]:
+    """Return the usual build of a runtime, and those others that run a mode which is needed."""
+    return tuple(
+        build
+        for build in house.catalogue[name].builds_on(house.device)
+        if build.build_of is None or not needs.modes or set(needs.modes) & set(build.modes)
+    )
 
 
 def _all_made(house: House, needs: Needs, wanted: Sequence[str]) -> bool:
     return models_made(house, needs, wanted) and conversions_settled(house, needs, wanted)
 
 
-def _prove(house: House, name: str, needs: Needs, observer: Observer) -> Iterator[Proof]:
-    spec = house.catalogue[name]
-    with house.running(name) as running:
+def _prove(house: House, spec: RuntimeSpec, needs: Needs, observer: Observer) -> Iterator[Proof]:
+    mode = spec.own_modes_on(house.device)[0]
+    with house.running(spec.family, mode) as running:
         if not spec.sources:
             for load in (*needs.workloads(), *needs.native_workloads(spec)):
-                yield _proof(house, running, load, None, needs, observer=observer)
+                yield _proof(house, running, load, None, needs, mode=mode, observer=observer)
         for source in spec.sources:
             for conversion in conversions(needs, house.catalogue[source]):
                 if is_converted(house, conversion):
-                    yield from _conversion_proof(house, running, conversion, needs, observer)
+                    yield from _conversion_proof(
+                        house, running, conversion, needs, mode=mode, observer=observer
+                    )
 
 
 def _conversion_proof(
-    house: House, running: Running, conversion: Conversion, needs: Needs, observer: Observer
+    house: House, running: Running, conversion: Conversion, needs: Needs, *, mode: str, observer: Observer
 ) -> Iterator[Proof]:
-    """Prove a conversion equal to its origin; one that the runtime rejects is kept as refused."""
+    """Prove a conversion equal to its origin; one that the runtime rejects is kept as refused.
+
+    Of another build a rejection is told and settles nothing: the usual one may run the conversion.
+    """
+    load, source = conversion.load, conversion.source
     try:
-        proof = _proof(house, running, conversion.load, conversion.source, needs, observer=observer)
+        proof = _proof(house, running, load, source, needs, mode=mode, observer=observer)
     except RuntimeCallError as err:
         if err.code not in REJECTIONS:
             raise
+        if running.instance.build.runtime != running.spec.name:
+            observer.note(f"{load.model} from {source} does not run in mode {mode}: {err}")
+            return
         refuse(house, conversion, f"{running.spec.title} rejected the conversion: {err}", observer)
         return
     house.library.allow(conversion.question)
@@ -159,9 +179,16 @@ def _conversion_proof(
 
 
 def _proof(
-    house: House, running: Running, load: Workload, source: str | None, needs: Needs, *, observer: Observer
+    house: House,
+    running: Running,
+    load: Workload,
+    source: str | None,
+    needs: Needs,
+    *,
+    mode: str,
+    observer: Observer,
 ) -> Proof:
-    name, mode = running.spec.name, running.spec.modes_on(house.device)[0]
+    name = running.spec.name
     observer.step(f"proving {name} {mode} {load.model}{f' from {source}' if source else ''}")
     cell = golden_cell(name, mode, source, load, needs, device=house.device)
     return Proof(

@@ -23,6 +23,7 @@ from greenbench.bench.schedule import Bench, execute, same_plan
 from greenbench.core.errors import ConfigurationError, NotBuiltError
 from greenbench.core.plan import Plan
 from greenbench.core.progress import Observer
+from greenbench.core.runtime import RuntimeSpec
 from greenbench.core.shard import Shard, plan_sha256
 from greenbench.core.suite import SOURCES, Suite, parse_suite
 from greenbench.core.trial import Trial
@@ -160,9 +161,11 @@ def need_models(house: House, plan: Plan) -> None:
         NotBuiltError: Something is missing; names `greenbench up` with what it takes.
         ConfigurationError: A file is damaged.
     """
-    for name in dict.fromkeys(cell.runtime for cell in plan.cells):
-        if house.launcher.built(house.catalogue[name], house.device) is None:
-            raise NotBuiltError(f"{name} is not built for {house.device}; run `greenbench up {name}`")
+    for spec in builds_of(plan, house.catalogue):
+        if house.launcher.built(spec, house.device) is None:
+            raise NotBuiltError(
+                f"{spec.name} is not built for {house.device}; run `greenbench up {spec.family}`"
+            )
     asked = {(c.workload, c.weights_from, c.weights_origin, c.source) for c in plan.cells}
     seen: set[str] = set()
     for load, weights_from, origin, source in sorted(asked, key=str):
@@ -226,7 +229,9 @@ def _manifest(
         gpu=_gpu(context),
         sensor_periods_s={"counter": period} if period else {},
         absent={item.domain: item.reason for item in context.meters.absent},
-        runtimes={name: _runtime(context, name, observer) for name in _runtimes(plan)},
+        runtimes={
+            spec.name: _runtime(context, spec, observer) for spec in builds_of(plan, context.catalogue)
+        },
         thresholds={
             rule.value: ThresholdEntry(**asdict(limits)) for rule, limits in instruments.limits.items()
         },
@@ -275,15 +280,17 @@ def _gpu(context: Context) -> GpuEntry | None:
     )
 
 
-def _runtimes(plan: Plan) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(cell.runtime for cell in plan.cells))
+def builds_of(plan: Plan, catalogue: Mapping[str, RuntimeSpec]) -> tuple[RuntimeSpec, ...]:
+    """Return the builds of runtimes that a plan's cells run in, each once."""
+    builds = (catalogue[cell.runtime].build_for(cell.mode) for cell in plan.cells)
+    return tuple({build.name: build for build in builds}.values())
 
 
-def _runtime(context: Context, name: str, observer: Observer) -> RuntimeEntry:
-    observer.step(f"asking {name} what it is")
-    with context.house.running(name) as running:
+def _runtime(context: Context, spec: RuntimeSpec, observer: Observer) -> RuntimeEntry:
+    observer.step(f"asking {spec.name} what it is")
+    with context.house.running(spec.family, next(iter(spec.modes)) if spec.build_of else None) as running:
         build, says = running.instance.build, running.description
-    adopted = context.options.environments.get(name)
+    adopted = context.options.environments.get(spec.name)
     return RuntimeEntry(
         launcher=build.launcher,
         image_digest=build.identity if build.launcher == "docker" else None,

@@ -54,7 +54,7 @@ def serve_runtime(
     need_models(context.house, plan)
     with (
         StateLease(context.state, purpose=f"greenbench serve {runtime}"),
-        context.house.running(runtime) as running,
+        context.house.running(runtime, cell.mode) as running,
         _door(address, running.instance.address, certs) as served,
     ):
         context.house.load(running, cell)

@@ -99,7 +99,7 @@ def measure_load(
     cell = planned.cell
     began_ns = instruments.clock()
     observer.step(f"starting {cell.runtime}")
-    with house.running(cell.runtime) as running:
+    with house.running(cell.runtime, cell.mode) as running:
         facts = house.load(running, cell)
         observer.step(f"checking outputs of {cell.cell_id}")
         parity = check_outputs(house, running, cell)

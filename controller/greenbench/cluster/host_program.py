@@ -11,7 +11,7 @@ from pathlib import Path
 from greenbench import __version__
 from greenbench.bench.context import Options, open_context
 from greenbench.bench.planning import make_plan
-from greenbench.bench.run import need_models
+from greenbench.bench.run import builds_of, need_models
 from greenbench.bench.suites import load_suite
 from greenbench.cluster.card import HostCard
 from greenbench.core.errors import GreenbenchError
@@ -42,8 +42,8 @@ def card_of(suite_file: Path, *, launcher: str, device: str, state: Path | None)
             plan = make_plan(suite, context.catalogue, context.view, seed=0)
             need_models(context.house, plan)
             house, gpu = context.house, context.meters.facts.get("gpu") or {}
-            names = dict.fromkeys(cell.runtime for cell in plan.cells)
-            builds = {name: house.launcher.built(house.catalogue[name], house.device) for name in names}
+            specs = builds_of(plan, context.catalogue)
+            builds = {spec.name: house.launcher.built(spec, house.device) for spec in specs}
             return HostCard(
                 host_id=facts["host_id"],
                 greenbench_version=__version__,

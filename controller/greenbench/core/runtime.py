@@ -14,12 +14,14 @@ class DeviceBuild:
             configuration names no index and no find-links folder of its own.
         architectures: ``sm_80`` ...: GPUs it ships kernels for; empty for the CPU.
         cuda: Major version of the CUDA libraries it ships, which the driver must know; 0 for the CPU.
+        precisions: Precisions of this build, where they are fewer than the runtime's; empty for all of them.
     """
 
     requirements: str
     extra_index_url: str | None = None
     architectures: tuple[str, ...] = ()
     cuda: int = 0
+    precisions: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,7 +29,7 @@ class RuntimeSpec:
     """One runtime of the catalogue.
 
     Attributes:
-        name: As users write it.
+        name: As users write it; of another build of a runtime, the runtime's and its own (see `builds`).
         engine: Module in ``greenbench_runtime.engines``.
         title: As people write it.
         modes: Mode -> devices it runs on; the first that runs on a device is that device's default.
@@ -38,6 +40,9 @@ class RuntimeSpec:
         converts: Whether it converts its models to ONNX.
         native: Model -> the network of its own zoo, for ``weights = "native"``.
         native_absent: Model -> why its zoo has none.
+        builds: Other builds of the same runtime, with packages, image and environment of their own, for the
+            modes that they name: no single set of packages holds all modes of every runtime.
+        build_of: The catalogue's name of the runtime that this is another build of; None for its usual one.
     """
 
     name: str
@@ -51,6 +56,13 @@ class RuntimeSpec:
     converts: bool = False
     native: Mapping[str, str] = field(default_factory=dict)
     native_absent: Mapping[str, str] = field(default_factory=dict)
+    builds: tuple["RuntimeSpec", ...] = ()
+    build_of: str | None = None
+
+    @property
+    def family(self) -> str:
+        """The runtime's name in the catalogue, whichever build this is."""
+        return self.build_of or self.name
 
     def modes_on(self, device: str) -> tuple[str, ...]:
         """Return the modes that run on `device`, the default first."""
@@ -68,3 +80,15 @@ class RuntimeSpec:
                 "models.weights_from = that folder, or 'seeded'"
             )
         return None
+
+    def build_for(self, mode: str) -> "RuntimeSpec":
+        """Return the build that runs `mode`: one that names it, else the usual one."""
+        return next((build for build in self.builds if mode in build.modes), self)
+
+    def builds_on(self, device: str) -> tuple["RuntimeSpec", ...]:
+        """Return every build that there is for `device`, the usual one first."""
+        return tuple(build for build in (self, *self.builds) if device in build.devices)
+
+    def own_modes_on(self, device: str) -> tuple[str, ...]:
+        """Return the modes on `device` that run in this very build."""
+        return tuple(mode for mode in self.modes_on(device) if self.build_for(mode) is self)

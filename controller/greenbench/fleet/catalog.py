@@ -2,6 +2,7 @@
 
 import tomllib
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -19,6 +20,13 @@ class _DeviceEntry(BaseModel):
     extra_index_url: str | None = None
     architectures: tuple[str, ...] = ()
     cuda: int = 0
+    precisions: tuple[str, ...] = ()
+
+
+class _BuildEntry(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    modes: tuple[str, ...]
+    devices: dict[Device, _DeviceEntry]
 
 
 class _RuntimeEntry(BaseModel):
@@ -33,6 +41,7 @@ class _RuntimeEntry(BaseModel):
     converts: bool = False
     native: dict[str, str] = {}
     native_absent: dict[str, str] = {}
+    builds: dict[str, _BuildEntry] = {}
 
 
 def read_catalog(path: Path) -> Mapping[str, RuntimeSpec]:
@@ -68,18 +77,39 @@ def _spec(name: str, table: object, path: Path) -> RuntimeSpec:
         first = error.errors()[0]
         place = ".".join([name, *(str(part) for part in first["loc"])])
         raise ConfigurationError(f"{path}: {place}: {first['msg']}") from error
-    return RuntimeSpec(
+    usual = RuntimeSpec(
         name=name,
         engine=entry.engine,
         title=entry.title,
         modes=entry.modes,
         precisions=entry.precisions,
-        devices={device: DeviceBuild(**build.model_dump()) for device, build in entry.devices.items()},
+        devices=_devices(entry.devices),
         sources=entry.sources,
         owns_reference=entry.owns_reference,
         converts=entry.converts,
         native=entry.native,
         native_absent=entry.native_absent,
+    )
+    return replace(usual, builds=tuple(_other_build(usual, *item, path) for item in entry.builds.items()))
+
+
+def _devices(entries: Mapping[Device, _DeviceEntry]) -> dict[str, DeviceBuild]:
+    return {device: DeviceBuild(**entry.model_dump()) for device, entry in entries.items()}
+
+
+def _other_build(usual: RuntimeSpec, name: str, entry: _BuildEntry, path: Path) -> RuntimeSpec:
+    """Another build differs from the usual one in its packages and in the modes that it alone runs."""
+    for mode in entry.modes:
+        if mode not in usual.modes:
+            known = ", ".join(usual.modes)
+            place = f"{path}: {usual.name}.builds.{name}"
+            raise ConfigurationError(f"{place}: {mode!r} is no mode of {usual.name}; it has {known}")
+    return replace(
+        usual,
+        name=f"{usual.name}-{name}",
+        modes={mode: usual.modes[mode] for mode in entry.modes},
+        devices=_devices(entry.devices),
+        build_of=usual.name,
     )
 
 

@@ -98,7 +98,7 @@ class DockerLauncher:
         if build is None or container is None:
             raise NotBuiltError(
                 f"{runtime.name} has no container for {device} of these files; "
-                f"run `greenbench up {runtime.name} --launcher docker --device {device}`"
+                f"run `greenbench up {runtime.family} --launcher docker --device {device}`"
             )
         if container.status == "running":  # left by a controller that was killed
             container.stop(timeout=STOP_GRACE_S)

@@ -74,7 +74,7 @@ class VenvLauncher:
         if build is None:
             raise NotBuiltError(
                 f"{runtime.name} has no environment for {device} of this lock file; "
-                f"run `greenbench up {runtime.name} --launcher venv --device {device}`"
+                f"run `greenbench up {runtime.family} --launcher venv --device {device}`"
             )
         reap_leftover(self._state, runtime.name)
         self._state.prepare_run(runtime.name)

@@ -19,13 +19,11 @@ from greenbench_runtime.engine import (
     LoadFacts,
     LoadOrder,
     NothingLoadedError,
-    UnsupportedError,
 )
 from greenbench_runtime.networks.cuda_devices import cuda_devices, memory_gauge, ordinal_of
 from greenbench_runtime.networks.interface import MODELS, OUTPUT, check_inputs, check_order, input_specs
-from greenbench_runtime.networks.onnx_session import ORT_ERRORS, facts_of, modes, open_session, translated
-
-_PRECISIONS = {"cpu": ("fp32",), "cuda": ("fp32", "tf32")}
+from greenbench_runtime.networks.onnx_providers import PROVIDERS, check_provider, modes
+from greenbench_runtime.networks.onnx_session import ORT_ERRORS, facts_of, open_session, run_bound, translated
 
 
 class OnnxModel:
@@ -40,7 +38,8 @@ class OnnxModel:
         self._outputs_on = ("cpu", 0) if self._on_host else (order.device, ordinal)
         self._binding = session.io_binding()
         self._host_inputs: dict[str, Array] = {}
-        self._staged = False
+        # On the CPU a bound value is the array's own memory, which older versions let go of.
+        self._bound: dict[str, ort.OrtValue] = {}
 
     def stage(self, inputs: Mapping[str, Array]) -> None:
         """Put one batch on the device and bind it; with ``io = host`` keep it in host memory."""
@@ -51,7 +50,6 @@ class OnnxModel:
                 self._host_inputs[spec.name] = value
             else:
                 self._bind(spec.name, value)
-        self._staged = True
 
     def _bind(self, name: str, value: Array) -> None:
         try:
@@ -59,20 +57,19 @@ class OnnxModel:
         except ORT_ERRORS as err:
             raise translated(err, f"staging {name}") from err
         self._binding.bind_ortvalue_input(name, staged)
+        self._bound[name] = staged
 
     def infer(self) -> ort.OrtValue:
-        """Run once; the output is bound anew each time, or the next run would overwrite it."""
-        if not self._staged:
+        """Run once, into an output of its own."""
+        if not (self._bound or self._host_inputs):
             raise NothingLoadedError("no inputs are staged; stage one batch first")
         binding = self._binding
         try:
             for name, value in self._host_inputs.items():
                 binding.bind_cpu_input(name, value)  # copies to the device here
-            binding.bind_output(OUTPUT, *self._outputs_on)
-            self._session.run_with_iobinding(binding)
+            return run_bound(self._session, binding, self.facts.outputs[0].shape, self._outputs_on)
         except ORT_ERRORS as err:
             raise translated(err, "a forward pass") from err
-        return binding.get_outputs()[0]
 
     def synchronize(self) -> None:
         """Wait for the device."""
@@ -93,7 +90,7 @@ class OnnxRuntime:
             {"cuda": ort.cuda_version} if "cuda" in present else {}
         )
         gpus = cuda_devices() if "cuda" in present else ()
-        precisions = tuple(dict.fromkeys(name for mode in present for name in _PRECISIONS[mode]))
+        precisions = tuple(dict.fromkeys(name for mode in present for name in PROVIDERS[mode].precisions))
         return EngineFacts(
             runtime="onnxruntime", versions=versions, devices=(DeviceFacts(kind="cpu"), *gpus), modes=present,
             precisions=precisions, models=MODELS,
@@ -103,11 +100,7 @@ class OnnxRuntime:
         """Open a session on the mode's provider and nowhere else."""
         check_order(order, modes=modes(), has_native=True)
         input_specs(order.model, order.batch_size, order.sequence_length)
-        if order.device != order.mode:
-            raise UnsupportedError(f"mode {order.mode} does not run on device {order.device!r}")
-        if order.precision not in _PRECISIONS[order.mode]:
-            known = " or ".join(_PRECISIONS[order.mode])
-            raise UnsupportedError(f"precision {order.precision} is not in mode {order.mode}; use {known}")
+        check_provider(order)
         if order.model_file is None:
             raise InvalidRequestError("model_file is missing; ONNX Runtime loads a converted model")
         on_gpu = order.device == "cuda"

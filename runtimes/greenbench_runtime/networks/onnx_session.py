@@ -3,6 +3,7 @@
 from collections import Counter
 from pathlib import Path
 
+import numpy as np
 import onnxruntime as ort
 from onnxruntime.capi import onnxruntime_pybind11_state as states
 
@@ -14,7 +15,6 @@ from greenbench_runtime.engine import (
     OutOfMemoryError,
     UnsupportedError,
 )
-from greenbench_runtime.networks.cuda_devices import ordinal_of
 from greenbench_runtime.networks.interface import (
     BATCH_DIMENSION,
     OUTPUT,
@@ -22,9 +22,12 @@ from greenbench_runtime.networks.interface import (
     input_specs,
     output_specs,
 )
-
-PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
-"""Execution provider of each mode."""
+from greenbench_runtime.networks.onnx_providers import (
+    PROVIDERS,
+    provider_flags,
+    provider_options,
+    weights_dtype,
+)
 
 ORT_ERRORS = (
     states.Fail, states.InvalidArgument, states.NoSuchFile, states.NoModel, states.EngineError,
@@ -34,10 +37,8 @@ ORT_ERRORS = (
 """All that ONNX Runtime raises; they share no base of their own."""
 
 
-def modes() -> tuple[str, ...]:
-    """Return the modes whose execution provider this build has, a GPU's first."""
-    available = ort.get_available_providers()
-    return tuple(mode for mode in reversed(PROVIDERS) if PROVIDERS[mode] in available)
+_HANDS_OUT_ITS_OWN = tuple(int(part) for part in ort.__version__.split(".")[:2]) < (1, 31)
+"""Whether a binding hands out its own output, which the next run overwrites (seen in 1.24 to 1.28)."""
 
 
 def open_session(order: LoadOrder, model_file: Path) -> ort.InferenceSession:
@@ -55,20 +56,39 @@ def open_session(order: LoadOrder, model_file: Path) -> ort.InferenceSession:
         raise InvalidRequestError(f"model file {model_file.name} is not there; run `greenbench up`")
     if order.mode == "cuda":
         ort.preload_dlls()  # CUDA and cuDNN from their own wheels, which no loader path names
-    provider = PROVIDERS[order.mode]
+    provider = PROVIDERS[order.mode].name
     try:
         session = ort.InferenceSession(
-            model_file, _session_options(order), providers=[(provider, _provider_options(order))]
+            model_file, _session_options(order), providers=[(provider, provider_options(order))]
         )
     except ORT_ERRORS as err:
         raise translated(err, f"loading {model_file.name}") from err
     session.disable_fallback()
     if provider not in session.get_providers():
-        text = "its CUDA or cuDNN libraries are missing, or the driver is too old for them"
-        raise UnsupportedError(
-            f"mode {order.mode} can't be used: ONNX Runtime could not start {provider}; {text}"
-        )
+        reason = f"ONNX Runtime could not start {provider}; {PROVIDERS[order.mode].missing}"
+        raise UnsupportedError(f"mode {order.mode} can't be used: {reason}")
     return session
+
+
+def run_bound(
+    session: ort.InferenceSession, binding: ort.IOBinding, shape: tuple[int, ...], place: tuple[str, int]
+) -> ort.OrtValue:
+    """Run once; the output is bound anew each time, or the next run would overwrite it.
+
+    Args:
+        session: Of the model.
+        binding: Of the session, with inputs bound.
+        shape: Of the output.
+        place: Device and its ordinal, where the output goes.
+    """
+    if not _HANDS_OUT_ITS_OWN:
+        binding.bind_output(OUTPUT, *place)
+        session.run_with_iobinding(binding)
+        return binding.get_outputs()[0]
+    output = ort.OrtValue.ortvalue_from_shape_and_type(shape, np.float32, *place)
+    binding.bind_ortvalue_output(OUTPUT, output)
+    session.run_with_iobinding(binding)
+    return output
 
 
 def facts_of(session: ort.InferenceSession, order: LoadOrder, device_bytes: int) -> LoadFacts:
@@ -97,9 +117,9 @@ def facts_of(session: ort.InferenceSession, order: LoadOrder, device_bytes: int)
         parameters=int(count),
         device_bytes=device_bytes,
         nodes_per_provider=_nodes_per_provider(session),
-        flags=_flags(session, PROVIDERS[order.mode]),
-        dtypes={
-            "weights": "float32",
+        flags=_flags(session) | provider_flags(session, order),
+        dtypes=weights_dtype(order)
+        | {
             "inputs": _dtype(session.get_inputs()),
             "outputs": _dtype(session.get_outputs()),
         },
@@ -128,16 +148,6 @@ def _session_options(order: LoadOrder) -> ort.SessionOptions:
     return options
 
 
-def _provider_options(order: LoadOrder) -> dict[str, str]:
-    if order.mode == "cpu":
-        return {}
-    return {
-        "device_id": str(ordinal_of(order.device_uuid)),
-        "use_tf32": "1" if order.precision == "tf32" else "0",
-        "cudnn_conv_algo_search": "EXHAUSTIVE",
-    }
-
-
 def _nodes_per_provider(session: ort.InferenceSession) -> dict[str, int]:
     counts: Counter[str] = Counter()
     for subgraph in session.get_provider_graph_assignment_info():
@@ -145,16 +155,14 @@ def _nodes_per_provider(session: ort.InferenceSession) -> dict[str, int]:
     return dict(counts)
 
 
-def _flags(session: ort.InferenceSession, provider: str) -> dict[str, str]:
+def _flags(session: ort.InferenceSession) -> dict[str, str]:
     options = session.get_session_options()
-    reported = session.get_provider_options()[provider]
-    shown = ("use_tf32", "cudnn_conv_algo_search", "cudnn_conv_use_max_workspace", "enable_cuda_graph")
     return {
         "threads": str(options.intra_op_num_threads),
         "inter_op_threads": str(options.inter_op_num_threads),
         "execution_mode": options.execution_mode.name,
         "graph_optimization_level": options.graph_optimization_level.name,
-    } | {name: reported[name] for name in shown if name in reported}
+    }
 
 
 def _dtype(nodes: list[ort.NodeArg]) -> str:
