@@ -7,7 +7,7 @@ STAMP := $(VENV)/.installed
 DEV_STAMP := $(VENV)/.installed-dev
 LAUNCHER ?= auto
 
-.PHONY: bench test lint unit cloud-check cuda-images gpu-faults kill-campaign fuzz-campaign soak audit protos wheel locks footprint clean help
+.PHONY: bench test lint unit cloud-check cuda-images gate-noise gpu-faults kill-campaign fuzz-campaign soak audit protos wheel locks footprint clean help
 
 help:  ## what the targets do
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -55,6 +55,9 @@ footprint: $(DEV_STAMP)  ## what greenbench itself costs
 
 cuda-images: $(DEV_STAMP)  ## build every CUDA image, start it, look for missing libraries (no GPU needed)
 	$(BIN)/python -m campaigns.cuda_images $(RUNTIMES)
+
+gate-noise: $(DEV_STAMP)  ## send 1,000 pairs of runs, their noise resampled from kept ones, through the gate
+	$(BIN)/python -m campaigns.gate_noise --table docs/results/gate-noise.md
 
 gpu-faults: $(DEV_STAMP)  ## fill a real GPU's memory, lose its context, compute again (needs an NVIDIA GPU)
 	$(BIN)/greenbench up pytorch onnxruntime --device cuda

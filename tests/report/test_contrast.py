@@ -52,7 +52,7 @@ def outcomes(ratio, *, runs, cv=0.015, count=10):
 
 
 def judged(found: Contrast | None, refused=()) -> Outcome:
-    cell = CellComparison(cell="c", a="c", b="c", energy=found, time=None, refused=refused)
+    cell = CellComparison(cell="c", a="c", b="c", energy=found, time=found, refused=refused, energy_sides=2)
     sides = Comparison(a="old", b="new", cells=(cell,), only_a=(), only_b=())
     return gate(sides, limit=0.05).outcome
 

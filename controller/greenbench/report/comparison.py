@@ -54,7 +54,7 @@ class CellComparison:
         energy: J/sample of B over A; None where it was not measured on both.
         time: Seconds per sample of B over A; None where no trial of a side counts.
         refused: Why the two cannot be compared; empty where they can.
-        energy_on_one_side: Whether only one of them has joules.
+        energy_sides: How many of the two have joules, 0 to 2.
     """
 
     cell: str
@@ -63,7 +63,7 @@ class CellComparison:
     energy: Contrast | None
     time: Contrast | None
     refused: tuple[str, ...]
-    energy_on_one_side: bool = False
+    energy_sides: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,7 +132,7 @@ def compare(a: Side, b: Side, *, anyway: bool = False) -> Comparison:
     open_keys = {key for side in (a, b) for key in side.chosen}
     open_keys |= {other for key in open_keys for other in _WITH.get(key, ())}
     ours, theirs = _by_cell(a, open_keys), _by_cell(b, open_keys)
-    reasons, same_run = _unlike(a, b), a.folder.resolve() == b.folder.resolve()
+    reasons, same_run = unlike(a.manifest, b.manifest), a.folder.resolve() == b.folder.resolve()
     cells = tuple(
         _compared(
             key,
@@ -168,12 +168,12 @@ def _by_cell(side: Side, open_keys: set[str]) -> dict[str, list[Trial]]:
     return cells
 
 
-def _unlike(a: Side, b: Side) -> tuple[str, ...]:
-    """Return what differs between two runs as a whole."""
-    gpus = [_several(own.gpu.name if own.gpu else "no GPU" for own in s.manifest.measured_on) for s in (a, b)]
-    hosts = [_several(own.host.get("cpu_model") for own in side.manifest.measured_on) for side in (a, b)]
+def unlike(a: Manifest, b: Manifest) -> tuple[str, ...]:
+    """Return what differs between two runs as a whole, so that their figures cannot be compared."""
+    gpus = [_several(own.gpu.name if own.gpu else "no GPU" for own in one.measured_on) for one in (a, b)]
+    hosts = [_several(own.host.get("cpu_model") for own in one.measured_on) for one in (a, b)]
     found = [f"other GPUs: {gpus[0]} and {gpus[1]}"] if gpus[0] != gpus[1] else []
-    if "cpu" in {a.manifest.device, b.manifest.device} and hosts[0] != hosts[1]:
+    if "cpu" in {a.device, b.device} and hosts[0] != hosts[1]:
         found.append(f"other processors: {hosts[0]} and {hosts[1]}")
     return tuple(found)
 
@@ -200,7 +200,7 @@ def _compared(
         energy=contrast(*energies, paired=paired) if told else None,
         time=contrast(*times, paired=paired) if told else None,
         refused=refused,
-        energy_on_one_side=bool(energies[0]) != bool(energies[1]),
+        energy_sides=sum(map(bool, energies)),
     )
 
 

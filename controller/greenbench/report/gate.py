@@ -1,5 +1,6 @@
-"""A gate for pipelines: passes or fails on an interval, never on a point."""
+"""A gate for pipelines: passes or fails on intervals of joules and of seconds, never on a point."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -17,18 +18,24 @@ class Outcome(StrEnum):
 
 
 EXIT_STATUS = {Outcome.PASS: 0, Outcome.REGRESSED: 1, Outcome.INCONCLUSIVE: 3, Outcome.INVALID: 4}
+ENERGY, TIME = "energy", "time"
 _WORST = (Outcome.INVALID, Outcome.REGRESSED, Outcome.INCONCLUSIVE, Outcome.PASS)
+_WHY_NO_ENERGY = (
+    "",
+    "energy was measured on one side only",
+    "energy was measured on both sides, but in no round of both",
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GatedCell:
-    """One cell at the gate.
+    """One quantity of one cell at the gate.
 
     Attributes:
         cell: Its name.
-        quantity: ``energy`` (J/sample) or, where no energy was measured, ``time`` (seconds per sample).
+        quantity: ``energy`` (J/sample) or ``time`` (seconds per sample).
         contrast: New over baseline; None where nothing could be compared.
-        outcome: Of this cell.
+        outcome: Of this quantity of this cell.
         reason: In words.
     """
 
@@ -46,7 +53,7 @@ class Gate:
     Attributes:
         outcome: The worst of the cells.
         limit: Largest share by which a cell may cost more.
-        cells: One by one, and the baseline's cells that the new run lacks.
+        cells: Energy, then time, one by one, and the baseline's cells that the new run lacks.
     """
 
     outcome: Outcome
@@ -57,37 +64,43 @@ class Gate:
 def gate(comparison: Comparison, *, limit: float) -> Gate:
     """Judge a new run (B) by a baseline (A).
 
-    A cell has regressed where its whole 95% interval lies above the limit and passes where none of it does.
+    Each cell is judged twice, by joules where a side has any and by seconds: it has regressed where the
+    whole 95% interval of one of them lies above the limit and passes where none of either does.
 
     Args:
         comparison: Of the baseline with the new run.
         limit: Largest share by which a cell may cost more.
     """
-    cells = tuple(_judged(cell, limit) for cell in comparison.cells)
-    cells += tuple(
-        GatedCell(
-            cell=name, quantity="energy", contrast=None, outcome=Outcome.INVALID,
-            reason="the new run does not have it",
-        )
-        for name in comparison.only_a
-    )  # fmt: skip
+    cells = tuple(found for cell in comparison.cells for found in _judged(cell, limit))
+    cells += tuple(_invalid(name, ENERGY, "the new run does not have it") for name in comparison.only_a)
     outcome = next((kind for kind in _WORST if any(cell.outcome is kind for cell in cells)), Outcome.INVALID)
     return Gate(outcome=outcome, limit=limit, cells=cells)
 
 
-def _judged(cell: CellComparison, limit: float) -> GatedCell:
-    quantity, found = ("energy", cell.energy) if cell.energy else ("time", cell.time)
-    outcome, reason = _outcome(cell, found, limit)
-    return GatedCell(cell=cell.b, quantity=quantity, contrast=found, outcome=outcome, reason=reason)
+def _judged(cell: CellComparison, limit: float) -> Iterator[GatedCell]:
+    if cell.energy is None and cell.time is None:
+        reason = "; ".join(cell.refused) or "no valid or doubtful trial on both sides"
+        yield _invalid(cell.b, ENERGY, reason)
+        return
+    if cell.energy or cell.energy_sides:
+        yield _by_interval(cell.b, ENERGY, cell.energy, limit, why_none=_WHY_NO_ENERGY[cell.energy_sides])
+    yield _by_interval(cell.b, TIME, cell.time, limit, why_none="no time on both sides")
 
 
-def _outcome(cell: CellComparison, found: Contrast | None, limit: float) -> tuple[Outcome, str]:
-    if cell.refused and found is None:
-        return Outcome.INVALID, "; ".join(cell.refused)
-    if found is None or (cell.energy is None and cell.energy_on_one_side):
-        lone = "energy was measured on one side only"
-        none = "no valid or doubtful trial on both sides"
-        return Outcome.INVALID, none if found is None else lone
+def _invalid(cell: str, quantity: str, reason: str) -> GatedCell:
+    return GatedCell(cell=cell, quantity=quantity, contrast=None, outcome=Outcome.INVALID, reason=reason)
+
+
+def _by_interval(
+    cell: str, quantity: str, found: Contrast | None, limit: float, *, why_none: str
+) -> GatedCell:
+    if found is None:
+        return _invalid(cell, quantity, why_none)
+    outcome, reason = _outcome(found, limit)
+    return GatedCell(cell=cell, quantity=quantity, contrast=found, outcome=outcome, reason=reason)
+
+
+def _outcome(found: Contrast, limit: float) -> tuple[Outcome, str]:
     if found.low is None or found.high is None:
         return Outcome.INCONCLUSIVE, "one round has no interval; measure more rounds"
     if found.low > 1 + limit:
