@@ -27,9 +27,9 @@ def chromium():
 def opened(chromium, tmp_path):
     contexts = []
 
-    def open_page(folder, *, size="desktop", scheme="light"):
+    def open_page(*folders, size="desktop", scheme="light"):
         target = tmp_path / "page.html"
-        publish([folder], Outputs(html=target), Tariff(carbon_g_per_kwh=400.0))
+        publish(folders, Outputs(html=target), Tariff(carbon_g_per_kwh=400.0))
         width, height = SIZES[size]
         viewport = {"width": width, "height": height}
         context = chromium.new_context(viewport=viewport, color_scheme=scheme, offline=True)
@@ -127,3 +127,18 @@ def test_a_changed_trial_changes_the_sentence(opened, copy, kept):
     after = opened(copy.path).inner_text("#answers-1")
     assert "came to 9.4% more energy per sample" not in after
     assert "came to 800.0% more energy per sample" in after
+
+
+@pytest.mark.parametrize("size", list(SIZES))
+def test_two_runs_stand_side_by_side_before_their_own_sections(opened, kept, copy, size):
+    copy.manifest(run_id="second")
+    page = opened(kept, copy.path, size=size)
+    assert page.wrong == []
+    page.click("nav >> text=Side by side")
+    section = page.locator("section.beside")
+    assert section.locator("h2").inner_text() == "h100 beside h100"
+    assert section.locator("table").first.is_visible()
+    assert "They differ in none of the conditions below." in section.inner_text()
+    wide = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+    assert wide <= 0
+    assert page.locator("article").count() == 2

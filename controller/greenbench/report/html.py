@@ -9,6 +9,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from greenbench import __version__
+from greenbench.report.corrected import beside_values, besides_of
 from greenbench.report.document import Document
 from greenbench.report.figures import DARK, LIGHT, PAGE, configuration, javascript
 from greenbench.report.page import page_of
@@ -36,6 +37,7 @@ def html_of(documents: Sequence[Document], tariff: Tariff, *, unread: Sequence[s
         version=__version__,
         title=f"{pages[0].values['headline']}, greenbench" if pages else "greenbench",
         pages=[page.values for page in pages],
+        besides=[beside_values(one, number) for number, one in enumerate(besides_of(documents), start=1)],
         unread=unread,
         light=LIGHT,
         dark=DARK,

@@ -23,7 +23,7 @@ class Outputs:
     Attributes:
         html: The page.
         markdown: Tables for a repository.
-        csv: Cells for a machine; comparisons and claims are written beside it.
+        csv: Cells for a machine; beside it comparisons, claims and, of several runs, corrections.
         latex: Tables for a paper.
         figures: Folder of the figures as SVG, PNG and PDF.
     """
@@ -122,19 +122,21 @@ def _texts(
     documents: Sequence[Document], unread: Sequence[str], outputs: Outputs, tariff: Tariff
 ) -> list[tuple[Path | None, Callable[[], str]]]:
     # The page's libraries take a second to import: only who writes a page needs them.
-    from greenbench.report import tables  # noqa: PLC0415
+    from greenbench.report import corrected, tables  # noqa: PLC0415
 
     def page() -> str:
         from greenbench.report.html import html_of  # noqa: PLC0415
 
         return html_of(documents, tariff, unread=unread)
 
+    several = outputs.csv if len(documents) > 1 else None
     return [
         (outputs.html, page),
         (outputs.markdown, lambda: tables.markdown_of(documents)),
         (outputs.csv, lambda: tables.csv_of(documents)),
         (_beside(outputs.csv, "comparisons"), lambda: tables.comparisons_csv_of(documents)),
         (_beside(outputs.csv, "claims"), lambda: tables.claims_csv_of(documents)),
+        (_beside(several, "corrections"), lambda: corrected.corrections_csv_of(documents)),
         (outputs.latex, lambda: tables.latex_of(documents)),
     ]
 

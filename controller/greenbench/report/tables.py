@@ -5,6 +5,17 @@ import io
 from collections.abc import Callable, Collection, Iterable, Sequence
 
 from greenbench.report.answer import label_of
+from greenbench.report.corrected import (
+    ALONE_HEADER,
+    CELL_HEADER,
+    CONDITION_HEADER,
+    alone_rows,
+    besides_of,
+    cell_rows,
+    condition_rows,
+    summary_of,
+)
+from greenbench.report.corrections import Beside
 from greenbench.report.document import Document
 from greenbench.report.measure import LATENCY
 from greenbench.report.numbers import figure, with_interval
@@ -85,8 +96,21 @@ def _csv(
 
 
 def markdown_of(documents: Iterable[Document]) -> str:
-    """Return a table per run, with what to doubt below it, then its answers and claims."""
-    return "\n".join(_markdown(document) for document in documents)
+    """Return a table per run, with what to doubt below it, its answers and claims; then runs side by side."""
+    every = tuple(documents)
+    return "\n".join([*map(_markdown, every), *map(_beside_markdown, besides_of(every))])
+
+
+def _beside_markdown(beside: Beside) -> str:
+    lines = [f"## {_in_markdown(f'{beside.suite_b} beside {beside.suite_a}')}", ""]
+    lines += [f"- {_in_markdown(sentence)}" for sentence in summary_of(beside)]
+    for header, rows, right in (
+        (CONDITION_HEADER, condition_rows(beside), ()),
+        (ALONE_HEADER, alone_rows(beside), (4, 5, 6)),
+        (CELL_HEADER, cell_rows(beside), (3, 4, 5, 6)),
+    ):
+        lines += ["", *_markdown_table(header, rows, right)] if rows else []
+    return "\n".join([*lines, ""])
 
 
 def _markdown(document: Document) -> str:

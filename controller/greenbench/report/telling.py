@@ -1,9 +1,12 @@
 """Telling runs: the page, the tables and the pictures that were asked for, or the terminal's answer."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from greenbench.core.errors import DamagedResultsError, GreenbenchError
+from greenbench.report.corrected import beside_lines, besides_of
+from greenbench.report.document import read_document
 from greenbench.report.outcome import print_outcome
 from greenbench.report.publish import PAGE_FILE, Outputs, Published, follow, publish
 from greenbench.report.tariff import Tariff
@@ -60,3 +63,15 @@ def _print(folders: Sequence[Path]) -> None:
         except DamagedResultsError as err:
             # `publish` has named the file already; here only the table is missing.
             print(f"{folder}: no table, {err}")
+    for line in _besides(folders) if len(folders) > 1 else ():
+        print(line)
+
+
+def _besides(folders: Sequence[Path]) -> Iterator[str]:
+    documents = []
+    for folder in folders:
+        # A run that cannot be read has been named above.
+        with suppress(DamagedResultsError):
+            documents.append(read_document(folder))
+    for beside in besides_of(documents):
+        yield from beside_lines(beside)

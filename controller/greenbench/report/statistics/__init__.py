@@ -4,7 +4,7 @@ SciPy and statsmodels take a second to import and only who reports needs them, s
 one imports it itself. Sources, formulas and checks of every figure: ``docs/statistics.md``.
 """
 
-from greenbench.report.statistics.correlation import Correlation, spearman
+from greenbench.report.statistics.correlation import Correlation, slope, spearman
 from greenbench.report.statistics.difference import (
     EQUIVALENCE,
     Difference,
@@ -34,6 +34,7 @@ __all__ = [
     "outcome_of",
     "shapiro_p",
     "signed_rank",
+    "slope",
     "smallest_ratio_seen",
     "spearman",
     "welch_p",

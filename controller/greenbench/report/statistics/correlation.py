@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 _FEWEST = 4
+_FEWEST_OF_SLOPE = 8
 _NORMAL_975 = 1.959963984540054
 
 
@@ -56,3 +57,20 @@ def _interval(rho: float, points: int) -> tuple[float | None, float | None]:
     half = _NORMAL_975 * math.sqrt((1 + inner**2 / 2) / (points - 3))
     low, high = math.tanh(math.atanh(inner) - half), math.tanh(math.atanh(inner) + half)
     return min(low, rho), max(high, rho)
+
+
+def slope(x: Sequence[float], y: Sequence[float]) -> float | None:
+    """Return Theil and Sen's slope: the median of all slopes between two points; None below eight points.
+
+    Args:
+        x: One value per point.
+        y: The other value, in the same order.
+    """
+    if len(x) < _FEWEST_OF_SLOPE or len(set(x)) == 1:
+        return None
+    import numpy as np  # noqa: PLC0415
+    from scipy.stats import theilslopes  # noqa: PLC0415
+
+    # Ties take the root of a negative variance, for the interval that is not used here.
+    with np.errstate(invalid="ignore"):
+        return float(theilslopes(y, x).slope)
