@@ -15,6 +15,7 @@ from grpc_reflection.v1alpha import reflection
 
 from greenbench_runtime.folders import ModelsFolder
 from greenbench_runtime.inference import InferenceServicer
+from greenbench_runtime.parsing import ParsingInterceptor
 from greenbench_runtime.servicer import BenchmarkServicer
 from greenbench_runtime.session import Session
 from greenbench_runtime.statuses import StatusInterceptor
@@ -97,7 +98,7 @@ def serving(session: Session, places: Places, *, on_lost_context: Callable[[], N
 def _server(on_lost_context: Callable[[], None]) -> grpc.Server:
     return grpc.server(
         ThreadPoolExecutor(max_workers=_HANDLER_THREADS, thread_name_prefix="handler"),
-        interceptors=[StatusInterceptor(on_lost_context)],
+        interceptors=[ParsingInterceptor(), StatusInterceptor(on_lost_context)],
         options=[
             ("grpc.max_send_message_length", MESSAGE_LIMIT_BYTES),
             ("grpc.max_receive_message_length", MESSAGE_LIMIT_BYTES),

@@ -4,6 +4,7 @@ import itertools
 
 import grpc
 import numpy as np
+import psutil
 import pytest
 
 from greenbench_wire import benchmark_pb2 as wire
@@ -257,6 +258,46 @@ def tensor(name="input", datatype="FP32", shape=(4, 64), **contents) -> object:
 def test_an_inference_that_cannot_be(client, changed, code):
     client.load()
     assert refusal(lambda: infer(client, **changed)).code() is code
+
+
+METHODS = {
+    "/greenbench.v1.Benchmark/Describe": "unary_unary",
+    "/greenbench.v1.Benchmark/Stage": "stream_unary",
+    "/greenbench.v1.Benchmark/Run": "unary_stream",
+    "/inference.GRPCInferenceService/ModelInfer": "unary_unary",
+    "/grpc.health.v1.Health/Check": "unary_unary",
+    "/grpc.health.v1.Health/Watch": "unary_stream",
+    "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo": "stream_stream",
+}
+NO_MESSAGE = b"\xff" * 50
+
+
+def garbage(client, method):
+    kind = METHODS[method]
+    call = getattr(client.channel, kind)(method)
+    answer = call(iter([NO_MESSAGE]) if kind.startswith("stream") else NO_MESSAGE)
+    if kind.endswith("stream"):
+        list(answer)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_what_is_no_message_is_refused_by_every_kind_of_call(client, method):
+    client.load()
+    error = refusal(lambda: garbage(client, method))
+    assert error.code() is CODE.INVALID_ARGUMENT
+    assert "no message of this call (50 bytes)" in error.details()
+
+
+def test_what_is_no_message_costs_the_server_no_memory(client, server):
+    method = "/grpc.health.v1.Health/Check"
+    process = psutil.Process(server.process.pid)
+    for _ in range(500):
+        refusal(lambda: garbage(client, method))
+    before = process.memory_info().rss
+    for _ in range(2000):
+        refusal(lambda: garbage(client, method))
+    # Left to gRPC's own deserializer they cost 19 KB each: 38 MB.
+    assert process.memory_info().rss - before < 4e6
 
 
 def test_an_inference_with_nothing_loaded(client):
