@@ -16,8 +16,9 @@ import psutil
 from ray.cluster_utils import Cluster
 
 from greenbench.cluster.agent import Programs
-from greenbench.cluster.engine import FleetRequest, measure_fleet
+from greenbench.cluster.engine import measure_fleet
 from greenbench.cluster.ray_hosts import RESOURCE, ray_hosts
+from greenbench.cluster.request import FleetRequest
 from greenbench.core.progress import Silence
 from greenbench.core.suite import Suite, parse_suite
 

@@ -15,6 +15,7 @@ from greenbench.interrupts import one_interrupt
 if TYPE_CHECKING:
     from greenbench.bench.context import Options
     from greenbench.bench.run import RunRequest
+    from greenbench.cluster.request import FleetRequest
     from greenbench.core.shard import Shard
     from greenbench.core.suite import Suite
 
@@ -280,14 +281,18 @@ def run(
     from greenbench.bench.context import open_context
     from greenbench.bench.run import RunRequest, resumed_request, run_suite
     from greenbench.bench.schedule import exit_status
-    from greenbench.cluster.choice import check_engine
+    from greenbench.cluster.choice import check_engine, resumed_fleet
     from greenbench.report.outcome import outcome_json, print_outcome
     from greenbench.results.runs import find_run
 
     fleet = {"--address": address, "--replicate": replicate, "--gpu-model": gpu_model}
-    alone = {"--shard": shard, "--resume": resume, "--target-u": target_u, "--estimate-cpu": estimate_cpu}
+    alone = {"--shard": shard, "--target-u": target_u, "--estimate-cpu": estimate_cpu}
     on_ray = check_engine(engine, only_ray=fleet, only_local=alone | {"--env": env, "--json": as_json})
     if resume is not None:
+        own: dict[str, object] = {"--replicate": replicate, "--gpu-model": gpu_model}
+        own |= {"--launcher": launcher != "auto", "--device": device != "auto"}
+        if interrupted := resumed_fleet(resume, out, on_ray=on_ray, own=own):
+            _run_fleet(interrupted, address, resume=True)
         request = resumed_request(find_run(resume, out), estimate_cpu=estimate_cpu)
     else:
         extra = ["protocol.window_s=60", "protocol.rigorous=true"] if rigorous else []
@@ -302,9 +307,8 @@ def run(
             fleet_node=fleet_node,
         )
     if on_ray:
-        _run_fleet(
-            request, address, launcher=launcher, device=device, gpu_model=gpu_model, replicate=bool(replicate)
-        )
+        asked = {"launcher": launcher, "device": device, "gpu_model": gpu_model, "replicate": bool(replicate)}
+        _run_fleet(_fleet_request(request, **asked), address)
     options = _options(launcher=launcher, device=device, env=env, suite=request.suite, cpu_meter=cpu_meter)
     with open_context(options) as context:
         typer.echo(context.choice.sentence, err=True)
@@ -314,16 +318,22 @@ def run(
     raise typer.Exit(exit_status(outcome.trials))
 
 
-def _run_fleet(request: "RunRequest", address: str | None, **asked: Any) -> None:
-    from greenbench.cluster.engine import FleetRequest, measure_fleet
-    from greenbench.cluster.ray_hosts import ray_hosts
+def _fleet_request(request: "RunRequest", **asked: Any) -> "FleetRequest":
+    from greenbench.cluster.request import FleetRequest
     from greenbench.results.events import utc_now
     from greenbench.results.runs import new_run_id
 
     run_id = new_run_id(request.suite.name, utc_now())
-    fleet = FleetRequest(suite=request.suite, seed=request.seed, out=request.out, run_id=run_id, **asked)
+    return FleetRequest(suite=request.suite, seed=request.seed, out=request.out, run_id=run_id, **asked)
+
+
+def _run_fleet(fleet: "FleetRequest", address: str | None, *, resume: bool = False) -> None:
+    from greenbench.cluster.engine import measure_fleet
+    from greenbench.cluster.ray_hosts import ray_hosts
+
+    typer.echo(f"run {fleet.run_id}; interrupted, go on with --engine ray --resume {fleet.run_id}", err=True)
     with ray_hosts(address) as hosts:
-        outcome = _listening(lambda observer: measure_fleet(hosts, fleet, observer))
+        outcome = _listening(lambda observer: measure_fleet(hosts, fleet, observer, resume=resume))
     for note in (*outcome.notes, *outcome.missing):
         typer.echo(f"greenbench: {note}", err=True)
     for folder in outcome.folders:

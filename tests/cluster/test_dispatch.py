@@ -3,7 +3,7 @@ from collections import Counter
 from hypothesis import given
 from hypothesis import strategies as st
 
-from greenbench.cluster.dispatch import ATTEMPTS, Dispatch
+from greenbench.cluster.dispatch import ATTEMPTS, Dispatch, Task
 
 KINDS = {"a1": "A", "a2": "A", "b1": "B"}
 
@@ -71,3 +71,10 @@ def test_what_waits_for_a_kind_that_is_gone_is_given_up_and_the_rest_goes_on():
     assert [task.index for task in dispatch.waiting] == [2]
     dispatch.give_up([], "no host of its kind is left")
     assert dispatch.done
+
+
+def test_what_is_finished_is_not_dealt_again():
+    done = [Task(index=1, kind="A"), Task(index=2, kind="B")]
+    assert [task.index for task in Dispatch([1, 2, 3], finished=done).waiting] == [3]
+    waiting = Dispatch([1, 2], ["A", "B"], finished=done).waiting
+    assert [(task.index, task.kind) for task in waiting] == [(1, "B"), (2, "A")]

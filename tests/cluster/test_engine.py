@@ -1,5 +1,6 @@
 """The engine over hosts that are agents in this process: no Ray."""
 
+import shutil
 import sys
 import time
 from pathlib import Path
@@ -9,8 +10,10 @@ import pytest
 from greenbench import __version__
 from greenbench.cluster.agent import Heard, HostAgent, Programs
 from greenbench.cluster.card import HostCard
-from greenbench.cluster.engine import FleetRequest, HostLostError, measure_fleet
-from greenbench.core.errors import ConfigurationError
+from greenbench.cluster.engine import HostLostError, measure_fleet
+from greenbench.cluster.replay import replay
+from greenbench.cluster.request import FleetRequest
+from greenbench.core.errors import ConfigurationError, DamagedResultsError
 from greenbench.core.progress import Silence
 from greenbench.core.suite import parse_suite
 from greenbench.results.events import read_events
@@ -80,7 +83,7 @@ class Clock:
 def measured(tmp_path, monkeypatch):
     monkeypatch.setenv("GREENBENCH_STATE", str(tmp_path))
 
-    def run(*hosts, again=False, protocol=None, **changes):
+    def run(*hosts, again=False, protocol=None, resume=False, **changes):
         matrix = {"runtime": ["pytorch"], "model": ["resnet50"], "batch_size": [1, 2]}
         values = {"name": "t", "matrix": matrix, "protocol": protocol or {"rounds": 1, "window_s": 0.01}}
         request = FleetRequest(
@@ -88,7 +91,9 @@ def measured(tmp_path, monkeypatch):
         )
         clock = Clock()
         found = LocalHosts(*hosts, again=again)
-        return measure_fleet(found, request, Silence(), clock=clock, sleep=clock.sleep)
+        if resume:
+            request, _ = replay(request.log, version=__version__)
+        return measure_fleet(found, request, Silence(), resume=resume, clock=clock, sleep=clock.sleep)
 
     return run
 
@@ -158,3 +163,104 @@ def test_a_clock_that_is_off_is_told_with_the_host(measured, tmp_path):
 def test_a_pilot_of_the_whole_plan_is_refused_before_any_host_is_asked(measured):
     with pytest.raises(ConfigurationError, match=r"protocol\.target_u"):
         measured(LocalHost("one"), protocol={"target_u": 0.05})
+
+
+class Cut(BaseException):
+    """The controller is gone: nothing after it is done."""
+
+
+class CutHost(LocalHost):
+    """Takes the controller down in its second block, which is partly measured by then."""
+
+    collected = 0
+
+    def hear(self):
+        heard = super().hear()
+        if self.collected == 1 and heard.lines:
+            self.agent.stop()
+            raise Cut
+        return heard
+
+    def collect(self):
+        self.collected += 1
+        return super().collect()
+
+
+def begun(tmp_path):
+    return [event["shard"] for event in events(tmp_path) if event["event"] == "block_started"]
+
+
+def test_a_cut_run_goes_on_and_measures_only_what_is_missing(measured, tmp_path):
+    with pytest.raises(Cut):
+        measured(CutHost("one"))
+    first = begun(tmp_path)
+    kept = tmp_path / "out" / "all.shards" / "all" / f"{first[0]:04d}"
+    before = {file.name: file.read_bytes() for file in kept.iterdir()}
+    outcome = measured(LocalHost("other"), resume=True)
+    assert not outcome.missing
+    assert begun(tmp_path) == [*first, first[1]]
+    assert {file.name: file.read_bytes() for file in kept.iterdir()} == before
+    trials = StoredRun(outcome.folders[0]).trials()
+    assert len({trial.trial_id for trial in trials}) == len(trials) == 2
+
+
+def test_a_block_whose_shard_is_gone_or_half_unpacked_is_measured_anew(measured, tmp_path):
+    outcome = measured(LocalHost("one"))
+    shard = tmp_path / "out" / "all.shards" / "all" / "0001"
+    shard.rename(shard.with_name("0001.partial"))
+    shutil.rmtree(outcome.folders[0])
+    again = measured(LocalHost("one"), resume=True)
+    assert not again.missing
+    assert begun(tmp_path)[2:] == [1]
+    assert not shard.with_name("0001.partial").exists()
+
+
+def test_what_was_joined_of_fewer_blocks_is_kept_aside(measured, tmp_path):
+    first = measured(LocalHost("one", fails=3))
+    assert first.missing
+    (first.folders[0] / "notes.txt").write_text("mine")
+    second = measured(LocalHost("one"), resume=True)
+    assert not second.missing
+    assert second.folders == first.folders
+    assert not StoredRun(second.folders[0]).manifest().shards_missing
+    assert (tmp_path / "out" / "all.incomplete-1" / "notes.txt").read_text() == "mine"
+
+
+def test_a_cut_joining_is_done_again_without_any_host(measured, tmp_path):
+    outcome = measured(LocalHost("one"))
+    (outcome.folders[0] / "manifest.json").unlink()
+    again = measured(resume=True)
+    assert len(StoredRun(again.folders[0]).trials()) == 2
+    with pytest.raises(ConfigurationError, match="all: every block is measured and joined; nothing is left"):
+        measured(LocalHost("one"), resume=True)
+
+
+def test_every_kind_that_began_measures_every_block_after_a_resume(measured, tmp_path):
+    other = LocalHost("two", label="B")
+    with pytest.raises(Cut):
+        measured(CutHost("one", label="A"), other, replicate=True)
+    other.agent.stop()
+    outcome = measured(
+        LocalHost("one", label="A"), LocalHost("two", label="B"), LocalHost("three", label="C"), resume=True
+    )
+    assert not outcome.missing
+    assert [folder.name for folder in outcome.folders] in (["all-a", "all-b"], ["all-b", "all-a"])
+    ended = [(one["shard"], one["kind"]) for one in events(tmp_path) if one["event"] == "block_finished"]
+    assert sorted(ended) == [(1, "A"), (1, "B"), (2, "A"), (2, "B")]
+
+
+def test_hosts_of_a_resumed_run_are_held_to_the_first_hosts_packages(measured):
+    with pytest.raises(Cut):
+        measured(CutHost("one", requirements={"pytorch": "l"}))
+    with pytest.raises(ConfigurationError, match="pytorch is built from other, on the first host from l"):
+        measured(LocalHost("two", requirements={"pytorch": "other"}), resume=True)
+
+
+def test_a_run_of_another_version_or_without_a_header_is_not_resumed(measured, tmp_path):
+    measured(LocalHost("one"))
+    log = tmp_path / "out" / "all.fleet.jsonl"
+    with pytest.raises(ConfigurationError, match=r"all was begun by greenbench .*, this is 9\.9"):
+        replay(log, version="9.9")
+    log.write_text("")
+    with pytest.raises(DamagedResultsError, match="does not begin with 'fleet_started'"):
+        replay(log, version=__version__)

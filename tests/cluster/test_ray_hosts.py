@@ -2,6 +2,7 @@
 
 import os
 import signal
+import subprocess
 import sys
 import time
 from collections import Counter
@@ -13,11 +14,13 @@ import pytest
 from ray.cluster_utils import Cluster
 
 from greenbench.cluster.agent import Programs
-from greenbench.cluster.engine import FleetRequest, measure_fleet
+from greenbench.cluster.engine import measure_fleet
 from greenbench.cluster.ray_hosts import LABELS, RESOURCE, ray_hosts
+from greenbench.cluster.request import FleetRequest
 from greenbench.core.errors import ConfigurationError
 from greenbench.core.progress import Silence
 from greenbench.core.suite import parse_suite
+from greenbench.report.reproduce import toml_lines
 from greenbench.results.events import read_events
 from greenbench.results.stored import StoredRun
 
@@ -25,6 +28,7 @@ from greenbench.results.stored import StoredRun
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(300), pytest.mark.filterwarnings("default")]
 
 HOST = str(Path(__file__).with_name("measuring_host.py"))
+DRIVER = str(Path(__file__).with_name("fleet_driver.py"))
 PROGRAMS = Programs(card=(sys.executable, HOST, "card"), controller=(sys.executable, HOST))
 
 
@@ -67,12 +71,14 @@ def suite(window_s=0.3):
     return parse_suite({"name": "t", "matrix": matrix, "protocol": protocol}, "test")
 
 
-def measured(nodes, tmp_path, *, meanwhile=None, run_id="all", window_s=0.3, answer_s=30.0, **changes):
+def measured(
+    nodes, tmp_path, *, meanwhile=None, run_id="all", window_s=0.3, answer_s=30.0, resume=False, **changes
+):
     request = FleetRequest(suite=suite(window_s), seed=3, out=tmp_path / "results", run_id=run_id, **changes)
 
     def measure():
         with ray_hosts(nodes.cluster.address, PROGRAMS, answer_s=answer_s) as hosts:
-            return measure_fleet(hosts, request, Silence())
+            return measure_fleet(hosts, request, Silence(), resume=resume)
 
     # Nodes are made and killed by the main thread: they set handlers of signals.
     with ThreadPoolExecutor(max_workers=1) as pool:
@@ -201,6 +207,36 @@ def agents_in(state):
         if own and " ".join(process.info["cmdline"] or ()).startswith("ray::HostAgent"):
             found.append(process.info["pid"])
     return found
+
+
+def finished(events):
+    return {event["shard"] for event in events if event["event"] == "block_finished"}
+
+
+def test_a_killed_controllers_run_goes_on_where_it_was(nodes, tmp_path):
+    for name in ("n0", "n1"):
+        nodes.add(name)
+    file, out = tmp_path / "suite.toml", tmp_path / "results"
+    file.write_text("\n".join(toml_lines(suite().as_mapping())))
+    driver = subprocess.Popen([sys.executable, DRIVER, nodes.cluster.address, str(file), str(out)])
+    try:
+        deadline = time.monotonic() + 90
+        while not ((out / "all.fleet.jsonl").exists() and finished(log_of(tmp_path))):
+            assert driver.poll() is None
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+    finally:
+        driver.kill()
+        driver.wait()
+    before = finished(log_of(tmp_path))
+    assert len(before) < 4
+    outcome = measured(nodes, tmp_path, resume=True)
+    assert not outcome.missing
+    complete(outcome.folders[0])
+    events = log_of(tmp_path)
+    at = next(number for number, event in enumerate(events) if event["event"] == "fleet_resumed")
+    again = {event["shard"] for event in events[at:] if event["event"] == "block_started"}
+    assert again == {1, 2, 3, 4} - before
 
 
 def test_no_head_is_one_line():

@@ -27,17 +27,23 @@ class Task:
 class Dispatch:
     """Deals tasks to hosts. A task is waiting, running on one host, finished, or given up."""
 
-    def __init__(self, indexes: Iterable[int], kinds: Iterable[str] = ()) -> None:
+    def __init__(
+        self, indexes: Iterable[int], kinds: Iterable[str] = (), *, finished: Iterable[Task] = ()
+    ) -> None:
         """Take what is to be measured.
 
         Args:
             indexes: Numbers of the shards.
             kinds: Every kind measures every shard; empty: each shard is measured once, anywhere.
+            finished: What an earlier controller saw measured.
         """
-        own = tuple(kinds) or (None,)
-        self.waiting = [Task(index=index, kind=kind) for index in indexes for kind in own]
+        named = tuple(kinds)
+        own = named or (None,)
+        self.finished: list[Task] = list(finished)
+        done = {(task.index, task.kind if named else None) for task in self.finished}
+        every = [Task(index=index, kind=kind) for index in indexes for kind in own]
+        self.waiting = [task for task in every if (task.index, task.kind) not in done]
         self.running: dict[str, Task] = {}
-        self.finished: list[Task] = []
         self.given_up: list[Task] = []
 
     @property

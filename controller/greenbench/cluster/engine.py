@@ -1,7 +1,9 @@
 """One plan over several hosts: blocks are handed out, their trials heard as they end, and joined."""
 
 import io
+import itertools
 import json
+import shutil
 import tarfile
 import time
 from collections.abc import Callable, Iterable
@@ -14,14 +16,18 @@ from greenbench.bench.planning import blocks_in
 from greenbench.cluster.agent import Heard
 from greenbench.cluster.card import HostCard, clock_note, refusals
 from greenbench.cluster.dispatch import Dispatch, Task
+from greenbench.cluster.replay import ADMITTED, DEALT, FINISHED, STARTED, Replay, replay, started
+from greenbench.cluster.request import FleetRequest
 from greenbench.core.errors import ConfigurationError, FleetError
 from greenbench.core.progress import Observer
 from greenbench.core.shard import Shard, blocks_of
-from greenbench.core.suite import Suite
 from greenbench.report.reproduce import toml_lines
+from greenbench.results.durable import kept_in, sync_folder
 from greenbench.results.events import EventLog
 from greenbench.results.merge import merge_shards
 from greenbench.results.rows import trial_of
+from greenbench.results.runs import MANIFEST
+from greenbench.results.stored import StoredRun
 
 POLL_S = 1.0
 REJOIN_S = 60.0
@@ -66,31 +72,6 @@ class Hosts(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class FleetRequest:
-    """What is asked of several hosts.
-
-    Attributes:
-        suite: As resolved.
-        seed: Of the order and of the windows' phases.
-        out: Parent of the merged run's folder.
-        run_id: Its name.
-        launcher: As for one host.
-        device: As for one host.
-        gpu_model: Only hosts whose kind holds these words; None for all.
-        replicate: Whether every kind of host measures every block.
-    """
-
-    suite: Suite
-    seed: int
-    out: Path
-    run_id: str
-    launcher: str = "auto"
-    device: str = "auto"
-    gpu_model: str | None = None
-    replicate: bool = False
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class FleetOutcome:
     """What came of it.
 
@@ -115,6 +96,7 @@ class Fleet:
     log: EventLog
     sleep: Callable[[float], None] = time.sleep
     clock: Callable[[], float] = time.monotonic
+    before: Replay = field(default_factory=Replay)
     there: dict[str, tuple[Host, str]] = field(default_factory=dict)
     like: HostCard | None = None
     turned_away: list[str] = field(default_factory=list)
@@ -126,13 +108,9 @@ class Fleet:
         Raises:
             ConfigurationError: No host may measure, with what each says.
         """
-        self._admit()
-        if not self.there:
-            told = "; ".join(self.turned_away) or "no node has the resource greenbench_host"
-            raise ConfigurationError(f"no host can measure this: {told}")
         blocks = blocks_of(self.request.suite)
-        kinds = dict.fromkeys(kind for _, kind in self.there.values())
-        dispatch = Dispatch(range(1, len(blocks) + 1), kinds if self.request.replicate else ())
+        self.like = self.before.like
+        dispatch = self._dealt(len(blocks))
         seen_s = self.clock()
         while not dispatch.done:
             self._turn(dispatch)
@@ -143,6 +121,31 @@ class Fleet:
                 self.sleep(POLL_S)
                 self._admit()
         return self._joined(dispatch, len(blocks))
+
+    def _dealt(self, count: int) -> Dispatch:
+        indexes, before = range(1, count + 1), self.before
+        known = Dispatch(indexes, before.kinds, finished=before.finished)
+        if known.done:
+            self._check_not_joined(before.kinds)
+            return known  # All is measured; what is left is to join it.
+        self._admit()
+        if not self.there:
+            told = "; ".join(self.turned_away) or "no node has the resource greenbench_host"
+            raise ConfigurationError(f"no host can measure this: {told}")
+        if before.kinds or not self.request.replicate:
+            return known
+        kinds = tuple(dict.fromkeys(kind for _, kind in self.there.values()))
+        self.log.append(DEALT, kinds=kinds)
+        return Dispatch(indexes, kinds)
+
+    def _check_not_joined(self, kinds: tuple[str, ...]) -> None:
+        folders = [self.request.merged(kind) for kind in kinds or ("",)]
+        if all(
+            (out / MANIFEST).is_file() and not StoredRun(out).manifest().shards_missing for out in folders
+        ):
+            raise ConfigurationError(
+                f"{self.request.run_id}: every block is measured and joined; nothing is left to resume"
+            )
 
     def _turn(self, dispatch: Dispatch) -> None:
         for name, (host, kind) in list(self.there.items()):
@@ -182,7 +185,7 @@ class Fleet:
         self.like = self.like or card
         self.there[host.name] = (host, kind)
         self.observer.note(f"{host.name} measures: {kind}" + (f"; {note}" if note else ""))
-        self.log.append("host_admitted", node=host.name, kind=kind, card=card, note=note)
+        self.log.append(ADMITTED, node=host.name, kind=kind, card=card, note=note)
 
     @property
     def _suite_text(self) -> str:
@@ -211,9 +214,9 @@ class Fleet:
             self.rests_until_s[host.name] = self.clock() + REST_S
             self._fail(dispatch, host, f"the controller ended with {heard.status}: {heard.said[-400:]}")
             return
-        _unpack(host.collect(), self._folder_of(task))
+        _unpack(host.collect(), self.request.folder_of(task))
         dispatch.finish(host.name)
-        self.log.append("block_finished", node=host.name, shard=task.index, attempt=task.attempt)
+        self.log.append(FINISHED, node=host.name, shard=task.index, kind=task.kind, attempt=task.attempt)
 
     def _lose(self, dispatch: Dispatch, host: Host, reason: str) -> None:
         self._fail(dispatch, host, f"the host was lost: {reason}")
@@ -226,10 +229,6 @@ class Fleet:
         self.observer.note(f"{host.name}: {reason}" + (f"; shard {shard} is begun anew" if shard else ""))
         self.log.append("block_failed", node=host.name, shard=shard, reason=reason)
 
-    def _folder_of(self, task: Task) -> Path:
-        kind = _slug(task.kind or "") if self.request.replicate else "all"
-        return self.request.out / f"{self.request.run_id}.shards" / kind / f"{task.index:04d}"
-
     def _joined(self, dispatch: Dispatch, count: int) -> FleetOutcome:
         folders: list[Path] = []
         notes: list[str] = []
@@ -241,31 +240,51 @@ class Fleet:
         for task in dispatch.finished:
             groups.setdefault(str(task.kind) if self.request.replicate else "", []).append(task)
         for kind, tasks in groups.items():
-            out = self.request.out / (self.request.run_id + (f"-{_slug(kind)}" if kind else ""))
-            found = merge_shards(list(map(self._folder_of, tasks)), out, allow_incomplete=bool(missing))
+            out = self.request.merged(kind)
+            _make_way(out)
+            shards = list(map(self.request.folder_of, tasks))
+            found = merge_shards(shards, out, allow_incomplete=bool(missing))
             folders.append(found.folder)
             notes += found.notes
         return FleetOutcome(folders=tuple(folders), notes=tuple(notes), missing=missing)
 
 
 def _unpack(archive: bytes, folder: Path) -> None:
-    # A folder of an earlier attempt cannot be here: only a block that was measured whole is unpacked.
-    folder.mkdir(parents=True)
-    with tarfile.open(fileobj=io.BytesIO(archive)) as held:
-        held.extractall(folder, filter="data")
+    """Put a measured shard in its place, whole or not at all."""
+    partial = folder.with_name(f"{folder.name}.partial")
+    for left in (partial, folder):
+        # Of a controller that died before it wrote down that the block was measured.
+        shutil.rmtree(left, ignore_errors=True)
+    with kept_in(partial):
+        partial.mkdir(parents=True)
+        with tarfile.open(fileobj=io.BytesIO(archive)) as held:
+            held.extractall(partial, filter="data")
+        partial.rename(folder)
+        sync_folder(folder.parent)
 
 
-def _slug(text: str) -> str:
-    return "-".join("".join(letter if letter.isalnum() else " " for letter in text).split()).lower()
+def _make_way(out: Path) -> None:
+    """Move aside what an earlier controller joined of fewer blocks; a joining that was cut off is nothing."""
+    if not (out / MANIFEST).is_file():
+        shutil.rmtree(out, ignore_errors=True)
+        return
+    for number in itertools.count(1):
+        aside = out.with_name(f"{out.name}.incomplete-{number}")
+        if not aside.exists():
+            out.rename(aside)
+            return
 
 
-def measure_fleet(hosts: Hosts, request: FleetRequest, observer: Observer, **changes: Any) -> FleetOutcome:
+def measure_fleet(
+    hosts: Hosts, request: FleetRequest, observer: Observer, *, resume: bool = False, **changes: Any
+) -> FleetOutcome:
     """Measure a suite over hosts that come and go.
 
     Args:
         hosts: Where they come from.
-        request: What to measure.
+        request: What to measure; of a resumed run, as `replay` read it.
         observer: Hears of all hosts.
+        resume: Whether the run's log is there, and what it says is measured is not measured again.
         **changes: Other clocks, in tests.
 
     Raises:
@@ -275,5 +294,11 @@ def measure_fleet(hosts: Hosts, request: FleetRequest, observer: Observer, **cha
     count = len(blocks_of(request.suite))
     blocks_in(request.suite, Shard(index=1, count=count), seed=request.seed)
     request.out.mkdir(parents=True, exist_ok=True)
-    with EventLog(request.out / f"{request.run_id}.fleet.jsonl") as log:
-        return Fleet(hosts=hosts, request=request, observer=observer, log=log, **changes).measure()
+    with EventLog(request.log) as log:
+        before = replay(request.log, version=__version__)[1] if resume else Replay()
+        if resume:
+            log.append("fleet_resumed", finished=len(before.finished))
+        else:
+            log.append(STARTED, **started(request, __version__))
+        fleet = Fleet(hosts=hosts, request=request, observer=observer, log=log, before=before, **changes)
+        return fleet.measure()
