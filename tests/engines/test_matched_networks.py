@@ -9,12 +9,22 @@ from greenbench.fleet.catalog import read_catalog
 
 ROOT = Path(__file__).resolve().parents[2]
 PARAMETERS = {"resnet50": 25_557_032, "mobilenet_v2": 3_504_872, "bert_base": 108_891_648}
-LIMITS = {"fp32": 1e-4, "bf16": 1e-1}
+LIMITS = {"fp32": 1e-4, "fp16": 2e-2, "bf16": 1e-1}
+FLOORS = {"fp16": 2e-5, "bf16": 2e-4}
+DTYPES = {"fp16": "float16", "bf16": "bfloat16"}
 
 CATALOGUE = read_catalog(ROOT / "runtimes" / "catalog.toml")
 OTHERS = [spec for spec in CATALOGUE.values() if not spec.sources and not spec.owns_reference]
 MODES = [(spec.name, mode) for spec in OTHERS for mode in spec.modes_on("cpu")]
-HALVED = [pair for pair in MODES if "bf16" in CATALOGUE[pair[0]].precisions]
+BUILDERS = [
+    (spec.name, mode) for spec in CATALOGUE.values() if not spec.sources for mode in spec.modes_on("cpu")
+]
+HALVED = [
+    (name, mode, precision)
+    for name, mode in BUILDERS
+    for precision in DTYPES
+    if precision in CATALOGUE[name].devices["cpu"].precisions
+]
 NAMES = [spec.name for spec in OTHERS]
 
 pytestmark = [pytest.mark.runtime, pytest.mark.timeout(600)]
@@ -71,14 +81,18 @@ def test_a_batch_of_one_staged_from_the_host_is_the_same_sample(runtime, seeded,
     assert worst_error(found["output"], reference("mobilenet_v2")[:1]) <= LIMITS["fp32"]
 
 
-@pytest.mark.parametrize(("runtime", "mode"), HALVED)
-def test_bf16_is_computed_in_bf16(runtime, mode, seeded, reference, outputs_of):
-    order = {"mode": mode, "precision": "bf16"}
-    said, found = outputs_of(
-        runtime, "mobilenet_v2", order=order, weights_file=seeded("mobilenet_v2")["path"]
-    )
-    assert said["dtypes"] == {"weights": "bfloat16", "inputs": "bfloat16", "outputs": "bfloat16"}
-    assert 2e-4 < worst_error(found["output"], reference("mobilenet_v2")) <= LIMITS["bf16"]
+@pytest.mark.parametrize("model", ["mobilenet_v2", "bert_base"])
+@pytest.mark.parametrize(("runtime", "mode", "precision"), HALVED)
+def test_a_half_precision_is_computed_in_its_own_type(
+    runtime, mode, precision, model, seeded, reference, outputs_of
+):
+    order = {"mode": mode, "precision": precision}
+    said, found = outputs_of(runtime, model, order=order, weights_file=seeded(model)["path"])
+    types = said["dtypes"]
+    assert types["weights"] == types["outputs"] == DTYPES[precision]
+    assert model == "bert_base" or types["inputs"] == DTYPES[precision]
+    error = worst_error(found["output"].astype(np.float32), reference(model))
+    assert FLOORS[precision] < error <= LIMITS[precision]
 
 
 @pytest.mark.parametrize("runtime", NAMES)

@@ -87,7 +87,8 @@ def test_another_models_onnx_file_is_refused(converted, outputs_of):
     ("runtime", "order", "error"),
     [
         ("pytorch", {"precision": "tf32"}, "UnsupportedError"),
-        ("pytorch", {"precision": "fp16"}, "UnsupportedError"),
+        ("mxnet", {"precision": "fp16"}, "UnsupportedError"),
+        ("onnxruntime", {"precision": "fp16"}, "UnsupportedError"),
         ("pytorch", {"precision": "fp8"}, "InvalidRequestError"),
         ("pytorch", {"mode": "turbo"}, "UnsupportedError"),
         ("pytorch", {"model": "alexnet"}, "UnknownModelError"),

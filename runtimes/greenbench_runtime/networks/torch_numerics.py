@@ -11,7 +11,7 @@ DTYPES: Mapping[str, torch.dtype] = {
 }  # fmt: skip
 """Of weights and floating-point inputs, by precision."""
 
-_CPU_PRECISIONS = ("fp32", "bf16")
+_CPU_PRECISIONS = ("fp32", "fp16", "bf16")
 
 
 def set_precision(precision: str, device: str) -> None:
