@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from itertools import zip_longest
 from pathlib import Path
 
-from greenbench.bench.recompute import exact, row_findings, same
+from greenbench.bench.recompute import exact, older_intervals, row_findings, same
 from greenbench.bench.rows import net_of_host
 from greenbench.core.doubt import Limits, Rule
 from greenbench.core.errors import ConfigurationError, DamagedResultsError
@@ -140,6 +140,8 @@ def _notes(run: StoredRun) -> Iterator[str]:
         yield "made before lines named each other: a row taken out everywhere is found by gaps alone"
     if not exact(run):
         yield "made before a load's sensors were kept: doubts and intervals are not computed again"
+    if older_intervals(run):
+        yield "its intervals were computed another way than today's: energy_u95_j is not computed again"
     last = [event["event"] for event in run.events()][-1:]
     if last not in ([FINISHED], [INTERRUPTED]):
         yield "the run has not ended: its tables are not sealed yet"
