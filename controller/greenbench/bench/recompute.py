@@ -31,7 +31,10 @@ _COLUMNS = tuple(item.name for item in fields(Trial))
 PLANNED = _COLUMNS[: _COLUMNS.index("begin_ns")]
 """Columns that name what was asked for; all others are figures."""
 
-INEXACT = frozenset({"energy_u95_j", "doubts", "verdict", "absent"})
+INTERVAL_COLUMNS = frozenset({"energy_u95_j", "energy_net_b0_u95_j", "energy_net_b1_u95_j"})
+"""Columns that a log whose intervals were computed otherwise cannot give again."""
+
+INEXACT = INTERVAL_COLUMNS | {"doubts", "verdict", "absent"}
 """Columns that a log without a basis cannot give again."""
 
 
@@ -118,7 +121,7 @@ def _of_load(
 def _not_again(basis: Basis) -> frozenset[str]:
     if not basis.exact:
         return INEXACT
-    return frozenset() if basis.intervals == INTERVALS else frozenset({"energy_u95_j"})
+    return frozenset() if basis.intervals == INTERVALS else INTERVAL_COLUMNS
 
 
 _LABELS = ("doubts", "verdict", "absent", "failure", "energy_scope")
