@@ -7,7 +7,7 @@ STAMP := $(VENV)/.installed
 DEV_STAMP := $(VENV)/.installed-dev
 LAUNCHER ?= auto
 
-.PHONY: bench test lint unit cloud-check cuda-images gate-noise gpu-faults kill-campaign fuzz-campaign soak audit protos wheel locks footprint clean help
+.PHONY: bench test lint unit cloud-check cuda-images gate-noise gpu-faults zeus-agreement aa-pairs kill-campaign fuzz-campaign soak audit protos wheel locks footprint clean help
 
 help:  ## what the targets do
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -63,6 +63,15 @@ gpu-faults: $(DEV_STAMP)  ## fill a real GPU's memory, lose its context, compute
 	$(BIN)/greenbench up pytorch onnxruntime --device cuda
 	$(BIN)/python -m campaigns.gpu_faults --table docs/results/gpu-faults.md
 
+zeus-agreement: $(DEV_STAMP)  ## joules of ZeusMonitor and greenbench over the same stamps (needs an NVIDIA GPU; about 8 min)
+	test -x $(VENV)-zeus/bin/python || ($(PYTHON) -m venv $(VENV)-zeus && $(VENV)-zeus/bin/pip install --quiet zeus==0.16.0)
+	$(BIN)/greenbench up pytorch --device cuda --launcher venv
+	$(BIN)/python -m campaigns.zeus_agreement --zeus-python $(VENV)-zeus/bin/python --kept docs/results/zeus-agreement.json
+
+aa-pairs: $(DEV_STAMP)  ## 20 pairs of one cell against itself (needs an NVIDIA GPU; about 7 min, goes on after a break)
+	$(BIN)/greenbench up pytorch --device cuda --launcher venv
+	$(BIN)/python -m campaigns.aa_pairs --kept docs/results/aa-pairs.json
+
 cloud-check: $(DEV_STAMP)  ## SkyPilot's own parser, in an environment apart, reads the task
 	test -x $(VENV)-sky/bin/sky || ($(PYTHON) -m venv $(VENV)-sky && $(VENV)-sky/bin/pip install --quiet skypilot)
 	GREENBENCH_SKY_PYTHON=$(CURDIR)/$(VENV)-sky/bin/python $(BIN)/pytest tests/cloud
@@ -96,4 +105,4 @@ audit: $(DEV_STAMP)  ## ask the advisory service about every pinned requirement 
 	  echo "$$lock"; $(VENV)-audit/bin/pip-audit --strict --no-deps --disable-pip --requirement "$$lock" || exit 1; done
 
 clean:  ## remove environments, state and caches of this clone
-	rm -rf $(VENV) $(VENV)-sky $(VENV)-audit .venvs .state dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	rm -rf $(VENV) $(VENV)-sky $(VENV)-zeus $(VENV)-audit .venvs .state dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from greenbench.bench.parity import compare, fallback_doubt, numeric_mode_doubt
-from greenbench.core.doubt import Rule, Verdict
+from greenbench.core.doubt import Limits, Rule, Verdict
 
 
 @pytest.fixture
@@ -96,3 +96,10 @@ def test_weights_of_another_type_are_found(reference):
 def test_nodes_on_another_provider_are_judged_by_their_share(nodes, verdict):
     doubt = fallback_doubt(nodes, wanted="cuda")
     assert (doubt.verdict if doubt else None) is verdict
+
+
+def test_a_suites_own_limits_of_fallback_are_in_force():
+    nodes = {"CUDAExecutionProvider": 50, "CPUExecutionProvider": 50}
+    assert fallback_doubt(nodes, wanted="cuda", limits=Limits(doubtful=0.6, invalid=0.9)) is None
+    doubt = fallback_doubt(nodes, wanted="cuda", limits=Limits(doubtful=0.4, invalid=0.6))
+    assert (doubt.verdict, doubt.limit) == (Verdict.DOUBTFUL, 0.4)

@@ -1,5 +1,6 @@
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from greenbench.bench.baseline import interpolate
@@ -19,6 +20,8 @@ from greenbench.energy.window import Energy, Window
 from greenbench.fleet.answers import LoadedFacts
 
 SECOND = 1_000_000_000
+T_OF_TWO_BLOCKS = 12.7062
+"""Student's t, 95%, of the two 1 s blocks of a baseline of 2 s."""
 LOAD = Workload(model="resnet50", batch_size=64, precision="fp32", sequence_length=None, weights="matched")
 CELL = Cell(
     runtime="pytorch",
@@ -66,7 +69,7 @@ WINDOW = Window(
 )
 
 
-def baseline(kind, watts, begin_s, domain="gpu"):
+def baseline(kind, watts, begin_s, domain="gpu", error_w=None):
     return Baseline(
         kind=kind,
         load_id=None,
@@ -74,7 +77,7 @@ def baseline(kind, watts, begin_s, domain="gpu"):
         begin_ns=begin_s * SECOND,
         end_ns=(begin_s + 2) * SECOND,
         power_w=watts,
-        standard_error_w=None,
+        standard_error_w=error_w,
         settled=True,
     )
 
@@ -145,6 +148,47 @@ def test_b0_is_interpolated_to_the_windows_midpoint():
     assert found.power_w == pytest.approx(105.0)
     assert found.drift == pytest.approx(0.1)
     assert interpolate((), "gpu", 0) is None
+
+
+def test_what_a_baseline_leaves_open_widens_the_net_interval_and_not_the_gross_one():
+    own = tuple(baseline("B1", 120.0, begin, domain, 0.5) for domain in ("gpu", "cpu") for begin in (-9, 12))
+    found = row(baselines=own)
+    assert found.energy_u95_j == pytest.approx(5.0)
+    # Two baselines a domain halve the square of an error; 10 s of it; both domains are in the total.
+    terms = 2 * (T_OF_TWO_BLOCKS * 0.5 / 2**0.5 * 10) ** 2
+    assert found.energy_net_b1_u95_j == pytest.approx((25.0 + terms) ** 0.5)
+    assert row(baselines=own[:2]).energy_net_b1_u95_j is None
+    assert row(baselines=(*own, baseline("B1", 120.0, 30, "cpu"))).energy_net_b1_u95_j is None
+
+
+def test_net_intervals_hold_the_truth_as_often_as_they_say():
+    """1,000 loads: a baseline of 10 s whose blocks scatter by 1%, edges known to 3 J and 4 J."""
+    generator, held = np.random.default_rng(9), []
+    for _ in range(1000):
+        b1 = []
+        for domain in ("gpu", "cpu"):
+            blocks = generator.normal(100.0, 1.0, 10)
+            item = baseline("B1", blocks.mean(), -20, domain, blocks.std(ddof=1) / 10**0.5)
+            b1.append(replace(item, end_ns=item.begin_ns + 10 * SECOND))
+        gross = {
+            domain: replace(energy, joules=energy.joules + generator.normal(0, energy.edge_u95_j / 1.96))
+            for domain, energy in WINDOW.energy.items()
+        }
+        found = row(replace(WINDOW, energy=gross), baselines=tuple(b1))
+        net = found.energy_gpu_net_b1_j + found.energy_cpu_net_b1_j
+        held.append(abs(net - (6000.0 - 2 * 100.0 * 10)) <= found.energy_net_b1_u95_j)
+    assert 0.93 <= np.mean(held) <= 0.97
+
+
+def test_an_interpolated_b0_has_the_error_of_both():
+    around = [baseline("B0", 100.0, begin, domain, 0.4) for domain in ("gpu", "cpu") for begin in (-12, 20)]
+    found = net_of_host(row(), tuple(around), DEFAULT_LIMITS)
+    share = (5 - -11) / (21 - -11)
+    error_w = 0.4 * ((1 - share) ** 2 + share**2) ** 0.5
+    assert found.energy_net_b0_u95_j == pytest.approx(
+        (25.0 + 2 * (T_OF_TWO_BLOCKS * error_w * 10) ** 2) ** 0.5
+    )
+    assert found.energy_u95_j == pytest.approx(5.0)
 
 
 def test_drift_of_b0_is_a_doubt_of_the_net_columns_or_voids_them():

@@ -396,6 +396,18 @@ def test_a_run_that_goes_on_holds_and_says_that_it_is_not_sealed(run):
     assert any("not sealed" in note for note in done.notes)
 
 
+def test_intervals_of_another_method_are_not_compared_and_that_is_said(run):
+    def older(event: dict) -> dict:
+        event.pop("intervals", None)
+        return edited("energy_u95_j", 1.2)(event)
+
+    rewrite(run, older, resign=True)
+    assert "energy_u95_j is " not in found(run)
+    assert any("energy_u95_j and those net are not" in note for note in verify_run(run).notes)
+    rewrite(run, edited("energy_cpu_j", 1.2), resign=True)
+    assert "w1: energy_cpu_j is " in found(run)
+
+
 def test_a_clock_that_was_set_is_a_note(run):
     lines = (run / "events.jsonl").read_text().splitlines()
     assert len(lines) > 3

@@ -13,7 +13,7 @@ import pytest
 
 from greenbench.bench.timeline import Asked, dense_stretches
 from greenbench.core.reading import Domain, Series
-from greenbench.energy.calibrate import sensor_period
+from greenbench.energy.calibrate import LENGTH_S, sensor_period
 from greenbench.energy.changes import changes_of
 from greenbench.energy.meter import MeterSet
 from greenbench.energy.recorder import Record
@@ -116,6 +116,16 @@ def test_arbitrary_edges_are_far_worse(trace, length_s, at_least):
 
 def test_the_period_is_found(trace):
     assert trace.period_s == pytest.approx(0.1, rel=0.02)
+
+
+@pytest.mark.parametrize("phase", ["idle_a", "bs1", "bs64", "square_300ms"])
+def test_the_period_is_found_in_three_seconds_of_any_load(trace, phase):
+    """As long as `doctor --calibrate` looks, from random starts."""
+    begin, end = trace.phases[phase]
+    length = int(LENGTH_S * SECOND)
+    starts = np.random.default_rng(11).uniform(begin, end - length, 50)
+    found = [sensor_period(trace.counter.between(int(start), int(start) + length)) for start in starts]
+    assert np.abs(np.array(found) / 0.1 - 1).max() <= 0.02
 
 
 @pytest.mark.parametrize("phase", ["bs64", "bs1"])

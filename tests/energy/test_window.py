@@ -14,7 +14,7 @@ from greenbench.energy.window import cut
 
 SECOND = 1_000_000_000
 GPU = MeterSet(domains={Domain.GPU: ("counter",)}, scope="gpu")
-JITTER = 0.002
+JITTER = (0.0014, 0.006)
 """Of a period: on the recorded H100 the changes leave their grid by 0.14% idle, by 0.6% at most loaded."""
 
 
@@ -32,13 +32,14 @@ def record_of(*found, dense=frozenset(), period_s=0.1):
 
 
 def simulated(generator, period_s):
-    """One second of known, drifting power: (error, half-width of its interval), in sensor steps."""
+    """One second of known, drifting power: (error, half-width of its interval), in sensor steps; or None."""
     watts = generator.uniform(80, 650)
     slope = generator.uniform(-0.02, 0.02) * watts
     begin = 1.0 + generator.uniform(0, period_s)
     asked = Asked(begin_ns=int(begin * SECOND), end_ns=int((begin + 1.0) * SECOND))
     ticks = generator.uniform(0, period_s) + period_s * np.arange(int(4 / period_s))
-    ticks = np.sort(ticks + generator.normal(0, JITTER * period_s, len(ticks)))
+    jitter = generator.uniform(*JITTER) * period_s
+    ticks = np.sort(ticks + generator.normal(0, jitter, len(ticks)))
     cheapest, dearest = period_s * 0.02, period_s * 0.13
     reads = []
     for first, last in dense_stretches((asked,), period_s):
@@ -60,20 +61,43 @@ def simulated(generator, period_s):
         ends_ns=np.arange(0, 4 * SECOND, int(period_s * SECOND / 3)),
         sensor_period_s=period_s,
     )
-    assert window.edge_source == "counter"
+    if Domain.GPU not in window.energy:
+        return None
     truth = energy(window.end_ns / SECOND) - energy(window.begin_ns / SECOND)
     found = window.energy[Domain.GPU]
     return (found.joules - truth) / watts / period_s, found.edge_u95_j / watts / period_s
 
 
-def test_intervals_hold_the_truth_as_often_as_they_say():
+PERIODS_S = (0.01, 0.02, 0.05, 0.1)
+DRAWN = 500
+"""Independent windows of each period."""
+
+
+@pytest.fixture(scope="module")
+def drawn():
+    """Period -> errors and half-widths of its windows, in sensor steps: float64 [2, n]."""
     generator = np.random.default_rng(7)
-    drawn = [simulated(generator, period) for period in (0.01, 0.02, 0.05, 0.1) for _ in range(300)]
-    errors, u95 = np.array(drawn).T
-    assert 0.93 <= np.mean(np.abs(errors) <= u95) <= 0.98
+    windows = {period: [simulated(generator, period) for _ in range(DRAWN)] for period in PERIODS_S}
+    found = {period: [pair for pair in pairs if pair is not None] for period, pairs in windows.items()}
+    # Where every change near an edge fell into a slow read there are no joules, and that must be rare.
+    assert all(len(pairs) >= 0.99 * DRAWN for pairs in found.values())
+    return {period: np.array(pairs).T for period, pairs in found.items()}
+
+
+def test_intervals_hold_the_truth_as_often_as_they_say(drawn):
+    errors, u95 = np.concatenate(list(drawn.values()), axis=1)
+    assert len(errors) >= 1000
+    assert 0.93 <= np.mean(np.abs(errors) <= u95) <= 0.97
+    assert abs(errors.mean()) <= 3 * errors.std() / np.sqrt(len(errors))
+
+
+@pytest.mark.parametrize("period_s", PERIODS_S)
+def test_no_sensors_intervals_are_too_narrow_or_too_wide(drawn, period_s):
+    errors, u95 = drawn[period_s]
+    # Of 500 windows the share itself is uncertain by 2%.
+    assert 0.92 <= np.mean(np.abs(errors) <= u95) <= 0.985
     span = np.diff(np.percentile(errors, [2.5, 97.5]))[0]
     assert 2 * u95.mean() <= 2 * span
-    assert abs(errors.mean()) <= 3 * errors.std() / np.sqrt(len(errors))
 
 
 def test_rapl_intervals_hold_the_truth_where_power_changes_between_polls():

@@ -62,6 +62,8 @@ PUBLISHED = [
     "energy_scope",
     "energy_j_per_sample",
     "energy_u95_j",
+    "energy_net_b0_u95_j",
+    "energy_net_b1_u95_j",
     "gain_u_rel",
     "power_gpu_mean_w",
     "cpu_s",

@@ -1,6 +1,7 @@
 """Baselines: power while nothing of ours runs (B0) and while a model is loaded and quiet (B1)."""
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from greenbench.bench.timeline import Asked, hold, lay_out
@@ -8,7 +9,7 @@ from greenbench.core.reading import Domain
 from greenbench.core.trial import Baseline
 from greenbench.core.units import seconds_from_ns
 from greenbench.energy.meter import MeterSet
-from greenbench.energy.power import mean_power
+from greenbench.energy.power import BLOCK_S, mean_power
 from greenbench.energy.recorder import Recorder
 
 SETTLE_CAP_S = 30.0
@@ -118,10 +119,12 @@ class Interpolated:
     Attributes:
         power_w: Interpolated linearly between the B0 before and the B0 after, watts.
         drift: Largest relative difference between them.
+        u95_w: Half the width of the 95% interval of `power_w`; None where one of the two has none.
     """
 
     power_w: float
     drift: float
+    u95_w: float | None = None
 
 
 def interpolate(baselines: tuple[Baseline, ...], domain: str, at_ns: int) -> Interpolated | None:
@@ -144,7 +147,31 @@ def interpolate(baselines: tuple[Baseline, ...], domain: str, at_ns: int) -> Int
     )
     drift = abs(after.power_w - before.power_w) / before.power_w if before.power_w else 0.0
     if after is before:
-        return Interpolated(power_w=before.power_w, drift=drift)
+        return Interpolated(power_w=before.power_w, drift=drift, u95_w=weighted_u95_w(((before, 1.0),)))
     middle_before, middle_after = (before.begin_ns + before.end_ns) / 2, (after.begin_ns + after.end_ns) / 2
     share = (at_ns - middle_before) / (middle_after - middle_before)
-    return Interpolated(power_w=before.power_w + share * (after.power_w - before.power_w), drift=drift)
+    return Interpolated(
+        power_w=before.power_w + share * (after.power_w - before.power_w),
+        drift=drift,
+        u95_w=weighted_u95_w(((before, 1 - share), (after, share))),
+    )
+
+
+def weighted_u95_w(parts: Sequence[tuple[Baseline, float]]) -> float | None:
+    """Return half the 95% interval of a weighted sum of baselines, watts; None where one has none.
+
+    Student's t on each one's 1 s blocks: a short baseline knows its own error badly.
+
+    Args:
+        parts: Each baseline with its weight.
+    """
+    # SciPy takes a second to import, and only who has a meter needs it.
+    from scipy.special import stdtrit  # noqa: PLC0415
+
+    halves = []
+    for item, weight in parts:
+        blocks = int(seconds_from_ns(item.end_ns - item.begin_ns) / BLOCK_S)
+        if item.standard_error_w is None or blocks < 2:  # noqa: PLR2004 - one block has no spread
+            return None
+        halves.append(weight * item.standard_error_w * float(stdtrit(blocks - 1, 0.975)))
+    return math.hypot(*halves)

@@ -11,6 +11,7 @@ from greenbench.core.doubt import Limits, Rule
 from greenbench.core.errors import DamagedResultsError
 from greenbench.core.reading import Domain, Series
 from greenbench.core.trial import Absent
+from greenbench.energy.joules import INTERVALS
 from greenbench.energy.meter import MeterSet
 from greenbench.energy.recorder import Fault, Record
 from greenbench.energy.window import Window
@@ -30,6 +31,7 @@ class Basis:
         dense: Streams that are read only around edges.
         faults: The last failed reading of each stream that had one.
         asked_ns: Begin and end of every window as asked for; empty where it was not kept.
+        intervals: How intervals were computed, as in `greenbench.energy.joules.INTERVALS`.
     """
 
     meters: MeterSet
@@ -38,6 +40,7 @@ class Basis:
     dense: frozenset[str]
     faults: tuple[Fault, ...] = ()
     asked_ns: tuple[tuple[int, int], ...] = ()
+    intervals: int = 1
 
     @property
     def exact(self) -> bool:
@@ -81,6 +84,7 @@ def basis_fields(record: Record, instruments: Instruments, windows: Iterable[Win
         "handles_wraps": meters.handles_wraps,
         "scope": meters.scope,
         "absent": meters.absent,
+        "intervals": INTERVALS,
     }
 
 
@@ -107,6 +111,7 @@ def basis_of(event: Mapping[str, Any]) -> Basis:
             dense=frozenset(event["dense"]),
             faults=tuple(Fault(stream=name, t_ns=said[0], message=said[1]) for name, said in faults),
             asked_ns=tuple((int(begin), int(end)) for begin, end in event["asked_ns"]),
+            intervals=int(event.get("intervals", 1)),
         )
     except (KeyError, TypeError, ValueError, AttributeError) as err:
         raise DamagedResultsError(f"a {BASIS} event is damaged: {err!r}") from err

@@ -9,8 +9,9 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from greenbench.core.doubt import Doubt, Rule, Verdict
+from greenbench.core.doubt import Doubt, Limits, Rule, Verdict
 from greenbench.core.parity import Parity
+from greenbench.energy.validity import DEFAULT_LIMITS
 
 ERROR_LIMITS = {"fp32": 1e-4, "tf32": 2e-2, "fp16": 2e-2, "bf16": 1e-1}
 """Largest relative error that still proves a precision's outputs equal to the fp32 reference.
@@ -97,12 +98,18 @@ def _is_on(value: str) -> bool:
     return value.lower() in {"1", "true", "on", "tf32", "high", "medium"}
 
 
-def fallback_doubt(nodes_per_provider: Mapping[str, int], *, wanted: str) -> Doubt | None:
+def fallback_doubt(
+    nodes_per_provider: Mapping[str, int],
+    *,
+    wanted: str,
+    limits: Limits = DEFAULT_LIMITS[Rule.PROVIDER_FALLBACK],
+) -> Doubt | None:
     """Return the doubt that nodes ran on another execution provider than the one asked for.
 
     Args:
         nodes_per_provider: Graph nodes by provider name; empty where the runtime has none.
         wanted: The mode, matched against the provider's name without case.
+        limits: Of the share.
 
     Returns:
         A doubt whose value is the share of nodes elsewhere, or None.
@@ -111,13 +118,4 @@ def fallback_doubt(nodes_per_provider: Mapping[str, int], *, wanted: str) -> Dou
     inside = sum(
         count for name, count in nodes_per_provider.items() if name.lower().startswith(wanted.lower())
     )
-    share = (total - inside) / total if total else 0.0
-    if share == 0.0:
-        return None
-    invalid = share > 0.1  # noqa: PLR2004 - the validity table's limit
-    return Doubt(
-        rule=Rule.PROVIDER_FALLBACK,
-        value=share,
-        limit=0.1 if invalid else 0.0,
-        verdict=Verdict.INVALID if invalid else Verdict.DOUBTFUL,
-    )
+    return limits.judge(Rule.PROVIDER_FALLBACK, (total - inside) / total if total else 0.0)

@@ -15,6 +15,7 @@ from greenbench.core.doubt import Doubt, Limits, Rule, Verdict
 from greenbench.core.errors import GreenbenchError
 from greenbench.core.reading import Series
 from greenbench.core.trial import Baseline, Trial
+from greenbench.energy.joules import INTERVALS
 from greenbench.energy.window import cut
 from greenbench.results.finding import Finding
 from greenbench.results.manifest import Manifest
@@ -30,7 +31,10 @@ _COLUMNS = tuple(item.name for item in fields(Trial))
 PLANNED = _COLUMNS[: _COLUMNS.index("begin_ns")]
 """Columns that name what was asked for; all others are figures."""
 
-INEXACT = frozenset({"energy_u95_j", "doubts", "verdict", "absent"})
+INTERVAL_COLUMNS = frozenset({"energy_u95_j", "energy_net_b0_u95_j", "energy_net_b1_u95_j"})
+"""Columns that a log whose intervals were computed otherwise cannot give again."""
+
+INEXACT = INTERVAL_COLUMNS | {"doubts", "verdict", "absent"}
 """Columns that a log without a basis cannot give again."""
 
 
@@ -72,6 +76,11 @@ def exact(run: StoredRun) -> bool:
     return measured <= kept
 
 
+def older_intervals(run: StoredRun) -> bool:
+    """Return whether a load's intervals were computed otherwise than they are now."""
+    return any(event.get("intervals", 1) != INTERVALS for event in run.events(BASIS))
+
+
 def _loads(run: StoredRun) -> dict[Key, _Load]:
     loads: dict[Key, _Load] = {}
     now = _Load()
@@ -106,7 +115,13 @@ def _of_load(
         except (GreenbenchError, ValueError, IndexError) as err:
             yield Finding(where=trial.trial_id, what=f"cannot be computed from its readings: {err}")
             continue
-        yield from _differences(trial, again, skip=frozenset() if basis.exact else INEXACT)
+        yield from _differences(trial, again, skip=_not_again(basis))
+
+
+def _not_again(basis: Basis) -> frozenset[str]:
+    if not basis.exact:
+        return INEXACT
+    return frozenset() if basis.intervals == INTERVALS else INTERVAL_COLUMNS
 
 
 _LABELS = ("doubts", "verdict", "absent", "failure", "energy_scope")

@@ -1,10 +1,11 @@
 """From a measured load to the rows of ``trials.parquet``."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from greenbench.bench.baseline import interpolate
+from greenbench.bench.baseline import interpolate, weighted_u95_w
 from greenbench.bench.instruments import Instruments
 from greenbench.bench.trial import MeasuredLoad
 from greenbench.core.doubt import Doubt, Limits, Rule, Verdict, worst
@@ -219,12 +220,30 @@ def _with_energy(row: Trial, window: Window, instruments: Instruments) -> Trial:
 
 def _net_of_loaded(row: Trial, baselines: tuple[Baseline, ...]) -> Trial:
     columns: dict[str, float | None] = {}
+    open_w: dict[str, float | None] = {}
     for domain in ("gpu", "cpu", "dram"):
-        own = [item.power_w for item in baselines if item.domain == domain and item.kind == "B1"]
+        own = [item for item in baselines if item.domain == domain and item.kind == "B1"]
         gross = getattr(row, f"energy_{domain}_j")
         if own and gross is not None and row.duration_s is not None:
-            columns[f"energy_{domain}_net_b1_j"] = gross - sum(own) / len(own) * row.duration_s
+            mean_w = sum(item.power_w for item in own) / len(own)
+            columns[f"energy_{domain}_net_b1_j"] = gross - mean_w * row.duration_s
+            open_w[domain] = weighted_u95_w([(item, 1 / len(own)) for item in own])
+    columns["energy_net_b1_u95_j"] = _net_u95_j(row, open_w)
     return replace(row, **columns)  # type: ignore[arg-type]
+
+
+def _net_u95_j(row: Trial, open_w: Mapping[str, float | None]) -> float | None:
+    """Return what edges and baselines leave open of the net total; None where a domain has no such figure.
+
+    Args:
+        row: Holds the total, its own interval and the window's length.
+        open_w: Domain -> half the 95% interval of the baseline that was subtracted, watts.
+    """
+    known = [open_w.get(domain) for domain in row.energy_scope.split("+")]
+    if row.energy_u95_j is None or row.duration_s is None or None in known:
+        return None
+    baselines_j = [(half_w or 0.0) * row.duration_s for half_w in known]
+    return math.hypot(row.energy_u95_j, *baselines_j)
 
 
 def net_of_host(trial: Trial, baselines: tuple[Baseline, ...], limits: Mapping[Rule, Limits]) -> Trial:
@@ -245,6 +264,7 @@ def net_of_host(trial: Trial, baselines: tuple[Baseline, ...], limits: Mapping[R
     baselines = tuple(item for item in baselines if item.host_id in {None, trial.host_id})
     doubts: dict[Rule, Doubt] = {}
     absent: list[Absent] = []
+    open_w: dict[str, float | None] = {}
     for domain in ("gpu", "cpu", "dram"):
         found = interpolate(baselines, domain, (trial.begin_ns + trial.end_ns) // 2)
         gross = getattr(trial, f"energy_{domain}_j")
@@ -258,6 +278,8 @@ def net_of_host(trial: Trial, baselines: tuple[Baseline, ...], limits: Mapping[R
             doubts[doubt.rule] = doubt
         seconds = seconds_from_ns(trial.end_ns - trial.begin_ns)
         columns[f"energy_{domain}_net_b0_j"] = gross - found.power_w * seconds
+        open_w[domain] = found.u95_w
+    columns["energy_net_b0_u95_j"] = _net_u95_j(trial, open_w)
     return replace(
         trial,
         doubts=(*trial.doubts, *doubts.values()),

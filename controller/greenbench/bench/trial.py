@@ -1,6 +1,6 @@
 """One load of one cell: started, proven, warmed up, measured in its windows, stopped."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from random import Random
@@ -104,7 +104,7 @@ def measure_load(
         observer.step(f"checking outputs of {cell.cell_id}")
         parity = check_outputs(house, running, cell)
         seconds = partial(_seconds_since, began_ns, instruments.clock)
-        doubts = _static_doubts(cell, facts, parity)
+        doubts = _static_doubts(cell, facts, parity, instruments.limits)
         if not parity.passed:
             return MeasuredLoad(
                 facts=facts, parity=parity, doubts=doubts, elapsed_s=seconds(), build=running.instance.build
@@ -165,7 +165,9 @@ def check_outputs(house: House, running: Running, cell: Cell) -> Parity:
     return compare(np.concatenate(outputs)[:GOLDEN_ROWS], reference, precision=load.precision)
 
 
-def _static_doubts(cell: Cell, facts: LoadedFacts, parity: Parity) -> tuple[Doubt, ...]:
+def _static_doubts(
+    cell: Cell, facts: LoadedFacts, parity: Parity, limits: Mapping[Rule, Limits]
+) -> tuple[Doubt, ...]:
     found = (
         parity.doubt,
         numeric_mode_doubt(
@@ -175,7 +177,7 @@ def _static_doubts(cell: Cell, facts: LoadedFacts, parity: Parity) -> tuple[Doub
             flags=facts.flags,
             dtypes=facts.dtypes,
         ),
-        fallback_doubt(facts.nodes_per_provider, wanted=cell.mode),
+        fallback_doubt(facts.nodes_per_provider, wanted=cell.mode, limits=limits[Rule.PROVIDER_FALLBACK]),
     )
     return tuple(doubt for doubt in found if doubt)
 

@@ -23,7 +23,8 @@ class Trial:
     """One row of ``trials.parquet``; SI units; None where there is no value (see `absent`).
 
     Energy columns without ``net`` are gross. `iterations` and `samples` are fractional where the
-    window's edges are the sensor's own changes. ``u95`` is half the width of a 95% interval.
+    window's edges are the sensor's own changes. ``u95`` is half the width of a 95% interval: of
+    `energy_total_j`, which the edges leave open, and of the total net of a baseline, which that adds to.
     `load_s` is what loading took, `build_s` the first forward pass, in which frameworks compile;
     both lie before any window.
     The order of the attributes is the order of the columns.
@@ -78,6 +79,8 @@ class Trial:
     energy_scope: str = "none"
     energy_j_per_sample: float | None = None
     energy_u95_j: float | None = None
+    energy_net_b0_u95_j: float | None = None
+    energy_net_b1_u95_j: float | None = None
     gain_u_rel: float | None = None
     power_gpu_mean_w: float | None = None
     cpu_s: float | None = None

@@ -23,6 +23,9 @@ LOOSE = 1.5
 NEIGHBOURS_PERIODS = 8
 """Changes this many periods on either side of an edge fix the grid there."""
 
+FEWEST_STEPS = 3
+"""So many steps leave something about a line."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Changes:
@@ -116,8 +119,9 @@ def _phase(changes: Changes, index: int, period_ns: int) -> tuple[int, int]:
 def step_scatter(changes: Changes, instants_ns: tuple[int, ...], period_s: float) -> float:
     """Return how much single steps of the counter differ around some edges, in the counter's unit.
 
-    A window's energy is no better known than one step's: the sensor samples power inside each step, and
-    closes a step a little early or late. The standard deviation of the steps around each edge says how much.
+    A window's energy is no better known than one step's: the sensor closes a step a little early or late at
+    either end of both. The standard deviation of the steps around each edge, about a line through them, since
+    power drifts, says how much.
 
     Args:
         changes: Observed around the edges.
@@ -128,12 +132,24 @@ def step_scatter(changes: Changes, instants_ns: tuple[int, ...], period_s: float
     gaps = np.diff(changes.by_ns)
     steps = np.diff(changes.value)
     single = (gaps > period_ns / 2) & (gaps < period_ns * LOOSE)
-    groups = [
-        steps[single & (np.abs(changes.by_ns[1:] - edge) <= NEIGHBOURS_PERIODS * period_ns)]
+    near = [
+        np.nonzero(single & (np.abs(changes.by_ns[1:] - edge) <= NEIGHBOURS_PERIODS * period_ns))[0]
         for edge in instants_ns
     ]
-    free = sum(len(group) - 1 for group in groups if len(group))
-    if free < 1:
-        return 0.0
-    squares = sum(float(((group - group.mean()) ** 2).sum()) for group in groups if len(group))
-    return float(np.sqrt(squares / free))
+    places = np.round((changes.by_ns[1:] - changes.by_ns[:1]) / period_ns)
+    fits = [_about_line(places[chosen], steps[chosen]) for chosen in near if len(chosen) >= FEWEST_STEPS]
+    expected = sum(expected for _, expected in fits)
+    return float(np.sqrt(sum(squares for squares, _ in fits) / expected)) if expected else 0.0
+
+
+def _about_line(places: NDArray[np.float64], steps: NDArray[np.float64]) -> tuple[float, float]:
+    """Return the squares of some steps about their line, and those of steps whose variance is 1.
+
+    A change that comes late lengthens one step and shortens the next, so neighbours vary against each
+    other: a line through them takes up less of that than of independent noise.
+    """
+    design = np.stack([np.ones(len(places)), places - places.mean()], axis=1)
+    residual = np.eye(len(places)) - design @ np.linalg.pinv(design)
+    apart = np.abs(places[:, None] - places)
+    covariance = np.where(apart == 0, 1.0, np.where(apart == 1, -0.5, 0.0))
+    return float(((residual @ steps) ** 2).sum()), float(np.trace(residual @ covariance))
