@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fgreenbench_wire/benchmark.proto\x12\rgreenbench.v1\";\n\nTensorSpec\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x10\n\x08\x64\x61tatype\x18\x02 \x01(\t\x12\r\n\x05shape\x18\x03 \x03(\x03\"R\n\x0bTensorChunk\x12\'\n\x04spec\x18\x01 \x01(\x0b\x32\x19.greenbench.v1.TensorSpec\x12\x0c\n\x04\x64\x61ta\x18\x02 \x01(\x0c\x12\x0c\n\x04last\x18\x03 \x01(\x08\"\x11\n\x0f\x44\x65scribeRequest\"d\n\x06\x44\x65vice\x12\x0c\n\x04kind\x18\x01 \x01(\t\x12\x0c\n\x04uuid\x18\x02 \x01(\t\x12\x0c\n\x04name\x18\x03 \x01(\t\x12\x1a\n\x12\x63ompute_capability\x18\x04 \x01(\t\x12\x14\n\x0cmemory_bytes\x18\x05 \x01(\x03\"\xf6\x02\n\x10\x44\x65scribeResponse\x12\x0f\n\x07runtime\x18\x01 \x01(\t\x12?\n\x08versions\x18\x02 \x03(\x0b\x32-.greenbench.v1.DescribeResponse.VersionsEntry\x12&\n\x07\x64\x65vices\x18\x03 \x03(\x0b\x32\x15.greenbench.v1.Device\x12\x1c\n\x14kernel_architectures\x18\x04 \x03(\t\x12\r\n\x05modes\x18\x05 \x03(\t\x12\x12\n\nprecisions\x18\x06 \x03(\t\x12\x0e\n\x06models\x18\x07 \x03(\t\x12\x1a\n\x12schema_fingerprint\x18\x08 \x01(\t\x12\x16\n\x0ephysical_cores\x18\t \x01(\x05\x12\x0e\n\x06python\x18\n \x01(\t\x12\x10\n\x08\x63onverts\x18\x0b \x01(\x08\x12\x10\n\x08prepares\x18\x0c \x01(\x08\x1a/\n\rVersionsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"|\n\x0ePrepareRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12\x0e\n\x04seed\x18\x02 \x01(\x03H\x00\x12\x16\n\x0cweights_file\x18\x03 \x01(\tH\x00\x12\x18\n\x10\x63\x61libration_file\x18\x04 \x01(\t\x12\x0f\n\x07threads\x18\x05 \x01(\x05\x42\x08\n\x06origin\"V\n\x0fPrepareResponse\x12\x0c\n\x04path\x18\x01 \x01(\t\x12\x0e\n\x06sha256\x18\x02 \x01(\t\x12\x11\n\telapsed_s\x18\x03 \x01(\x01\x12\x12\n\nparameters\x18\x04 \x01(\x03\"n\n\x0e\x43onvertRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12\x14\n\x0cweights_file\x18\x02 \x01(\t\x12\x17\n\x0fsequence_length\x18\x03 \x01(\x05\x12\r\n\x05opset\x18\x04 \x01(\x05\x12\x0f\n\x07threads\x18\x05 \x01(\x05\"w\n\x0f\x43onvertResponse\x12\x0c\n\x04path\x18\x01 \x01(\t\x12\x0e\n\x06sha256\x18\x02 \x01(\t\x12\r\n\x05opset\x18\x03 \x01(\x05\x12\x11\n\telapsed_s\x18\x04 \x01(\x01\x12\x12\n\nsize_bytes\x18\x05 \x01(\x03\x12\x10\n\x08\x65xporter\x18\x06 \x01(\t\"\xe7\x01\n\x0bLoadRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12\x12\n\nbatch_size\x18\x02 \x01(\x05\x12\x17\n\x0fsequence_length\x18\x03 \x01(\x05\x12\x11\n\tprecision\x18\x04 \x01(\t\x12\x0c\n\x04mode\x18\x05 \x01(\t\x12\x0f\n\x07weights\x18\x06 \x01(\t\x12\x14\n\x0cweights_file\x18\x07 \x01(\t\x12\x12\n\nmodel_file\x18\x08 \x01(\t\x12\x0e\n\x06\x64\x65vice\x18\t \x01(\t\x12\x13\n\x0b\x64\x65vice_uuid\x18\n \x01(\t\x12\x0f\n\x07threads\x18\x0b \x01(\x05\x12\n\n\x02io\x18\x0c \x01(\t\"\x85\x04\n\x0cLoadResponse\x12)\n\x06inputs\x18\x01 \x03(\x0b\x32\x19.greenbench.v1.TensorSpec\x12*\n\x07outputs\x18\x02 \x03(\x0b\x32\x19.greenbench.v1.TensorSpec\x12\x12\n\nparameters\x18\x03 \x01(\x03\x12\x14\n\x0c\x64\x65vice_bytes\x18\x04 \x01(\x03\x12\x0e\n\x06load_s\x18\x05 \x01(\x01\x12\x0f\n\x07\x62uild_s\x18\x06 \x01(\x01\x12M\n\x12nodes_per_provider\x18\x07 \x03(\x0b\x32\x31.greenbench.v1.LoadResponse.NodesPerProviderEntry\x12\x35\n\x05\x66lags\x18\x08 \x03(\x0b\x32&.greenbench.v1.LoadResponse.FlagsEntry\x12\x37\n\x06\x64types\x18\t \x03(\x0b\x32\'.greenbench.v1.LoadResponse.DtypesEntry\x1a\x37\n\x15NodesPerProviderEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x03:\x02\x38\x01\x1a,\n\nFlagsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x1a-\n\x0b\x44typesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"9\n\x0cStageRequest\x12)\n\x05\x63hunk\x18\x01 \x01(\x0b\x32\x1a.greenbench.v1.TensorChunk\"\x87\x01\n\rStageResponse\x12\x38\n\x06sha256\x18\x01 \x03(\x0b\x32(.greenbench.v1.StageResponse.Sha256Entry\x12\r\n\x05\x62ytes\x18\x02 \x01(\x03\x1a-\n\x0bSha256Entry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\x0e\n\x0c\x43heckRequest\"m\n\nRunRequest\x12\r\n\x05\x63\x61p_s\x18\x01 \x01(\x01\x12\x16\n\x0emax_iterations\x18\x02 \x01(\x03\x12\x12\n\nkeep_every\x18\x03 \x01(\x03\x12\x10\n\x08keep_max\x18\x04 \x01(\x05\x12\x12\n\nprogress_s\x18\x05 \x01(\x01\"\"\n\nRunStarted\x12\x14\n\x0cmonotonic_ns\x18\x01 \x01(\x06\"\x1d\n\x0bRunProgress\x12\x0e\n\x06\x65nd_ns\x18\x01 \x03(\x06\"W\n\x0bRunFinished\x12\x14\n\x0cmonotonic_ns\x18\x01 \x01(\x06\x12\x12\n\niterations\x18\x02 \x01(\x03\x12\x0e\n\x06\x65nd_ns\x18\x03 \x03(\x06\x12\x0e\n\x06reason\x18\x04 \x01(\t\"\xa1\x01\n\x08RunEvent\x12,\n\x07started\x18\x01 \x01(\x0b\x32\x19.greenbench.v1.RunStartedH\x00\x12.\n\x08progress\x18\x02 \x01(\x0b\x32\x1a.greenbench.v1.RunProgressH\x00\x12.\n\x08\x66inished\x18\x03 \x01(\x0b\x32\x1a.greenbench.v1.RunFinishedH\x00\x42\x07\n\x05\x65vent\"\r\n\x0bStopRequest\"\x1f\n\x0cStopResponse\x12\x0f\n\x07running\x18\x01 \x01(\x08\"\r\n\x0bKeptRequest\"I\n\tKeptChunk\x12\x11\n\titeration\x18\x01 \x01(\x03\x12)\n\x05\x63hunk\x18\x02 \x01(\x0b\x32\x1a.greenbench.v1.TensorChunk\"\x0f\n\rUnloadRequest\"\"\n\x0eUnloadResponse\x12\x10\n\x08unloaded\x18\x01 \x01(\x08\x32\xd0\x05\n\tBenchmark\x12M\n\x08\x44\x65scribe\x12\x1e.greenbench.v1.DescribeRequest\x1a\x1f.greenbench.v1.DescribeResponse\"\x00\x12J\n\x07Prepare\x12\x1d.greenbench.v1.PrepareRequest\x1a\x1e.greenbench.v1.PrepareResponse\"\x00\x12J\n\x07\x43onvert\x12\x1d.greenbench.v1.ConvertRequest\x1a\x1e.greenbench.v1.ConvertResponse\"\x00\x12\x41\n\x04Load\x12\x1a.greenbench.v1.LoadRequest\x1a\x1b.greenbench.v1.LoadResponse\"\x00\x12\x46\n\x05Stage\x12\x1b.greenbench.v1.StageRequest\x1a\x1c.greenbench.v1.StageResponse\"\x00(\x01\x12\x44\n\x05\x43heck\x12\x1b.greenbench.v1.CheckRequest\x1a\x1a.greenbench.v1.TensorChunk\"\x00\x30\x01\x12=\n\x03Run\x12\x19.greenbench.v1.RunRequest\x1a\x17.greenbench.v1.RunEvent\"\x00\x30\x01\x12\x41\n\x04Stop\x12\x1a.greenbench.v1.StopRequest\x1a\x1b.greenbench.v1.StopResponse\"\x00\x12@\n\x04Kept\x12\x1a.greenbench.v1.KeptRequest\x1a\x18.greenbench.v1.KeptChunk\"\x00\x30\x01\x12G\n\x06Unload\x12\x1c.greenbench.v1.UnloadRequest\x1a\x1d.greenbench.v1.UnloadResponse\"\x00\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fgreenbench_wire/benchmark.proto\x12\rgreenbench.v1\";\n\nTensorSpec\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x10\n\x08\x64\x61tatype\x18\x02 \x01(\t\x12\r\n\x05shape\x18\x03 \x03(\x03\"R\n\x0bTensorChunk\x12\'\n\x04spec\x18\x01 \x01(\x0b\x32\x19.greenbench.v1.TensorSpec\x12\x0c\n\x04\x64\x61ta\x18\x02 \x01(\x0c\x12\x0c\n\x04last\x18\x03 \x01(\x08\"\x11\n\x0f\x44\x65scribeRequest\"d\n\x06\x44\x65vice\x12\x0c\n\x04kind\x18\x01 \x01(\t\x12\x0c\n\x04uuid\x18\x02 \x01(\t\x12\x0c\n\x04name\x18\x03 \x01(\t\x12\x1a\n\x12\x63ompute_capability\x18\x04 \x01(\t\x12\x14\n\x0cmemory_bytes\x18\x05 \x01(\x03\"\xf6\x02\n\x10\x44\x65scribeResponse\x12\x0f\n\x07runtime\x18\x01 \x01(\t\x12?\n\x08versions\x18\x02 \x03(\x0b\x32-.greenbench.v1.DescribeResponse.VersionsEntry\x12&\n\x07\x64\x65vices\x18\x03 \x03(\x0b\x32\x15.greenbench.v1.Device\x12\x1c\n\x14kernel_architectures\x18\x04 \x03(\t\x12\r\n\x05modes\x18\x05 \x03(\t\x12\x12\n\nprecisions\x18\x06 \x03(\t\x12\x0e\n\x06models\x18\x07 \x03(\t\x12\x1a\n\x12schema_fingerprint\x18\x08 \x01(\t\x12\x16\n\x0ephysical_cores\x18\t \x01(\x05\x12\x0e\n\x06python\x18\n \x01(\t\x12\x10\n\x08\x63onverts\x18\x0b \x01(\x08\x12\x10\n\x08prepares\x18\x0c \x01(\x08\x1a/\n\rVersionsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"|\n\x0ePrepareRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12\x0e\n\x04seed\x18\x02 \x01(\x03H\x00\x12\x16\n\x0cweights_file\x18\x03 \x01(\tH\x00\x12\x18\n\x10\x63\x61libration_file\x18\x04 \x01(\t\x12\x0f\n\x07threads\x18\x05 \x01(\x05\x42\x08\n\x06origin\"V\n\x0fPrepareResponse\x12\x0c\n\x04path\x18\x01 \x01(\t\x12\x0e\n\x06sha256\x18\x02 \x01(\t\x12\x11\n\telapsed_s\x18\x03 \x01(\x01\x12\x12\n\nparameters\x18\x04 \x01(\x03\"n\n\x0e\x43onvertRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12\x14\n\x0cweights_file\x18\x02 \x01(\t\x12\x17\n\x0fsequence_length\x18\x03 \x01(\x05\x12\r\n\x05opset\x18\x04 \x01(\x05\x12\x0f\n\x07threads\x18\x05 \x01(\x05\"w\n\x0f\x43onvertResponse\x12\x0c\n\x04path\x18\x01 \x01(\t\x12\x0e\n\x06sha256\x18\x02 \x01(\t\x12\r\n\x05opset\x18\x03 \x01(\x05\x12\x11\n\telapsed_s\x18\x04 \x01(\x01\x12\x12\n\nsize_bytes\x18\x05 \x01(\x03\x12\x10\n\x08\x65xporter\x18\x06 \x01(\t\"\xe7\x01\n\x0bLoadRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12\x12\n\nbatch_size\x18\x02 \x01(\x05\x12\x17\n\x0fsequence_length\x18\x03 \x01(\x05\x12\x11\n\tprecision\x18\x04 \x01(\t\x12\x0c\n\x04mode\x18\x05 \x01(\t\x12\x0f\n\x07weights\x18\x06 \x01(\t\x12\x14\n\x0cweights_file\x18\x07 \x01(\t\x12\x12\n\nmodel_file\x18\x08 \x01(\t\x12\x0e\n\x06\x64\x65vice\x18\t \x01(\t\x12\x13\n\x0b\x64\x65vice_uuid\x18\n \x01(\t\x12\x0f\n\x07threads\x18\x0b \x01(\x05\x12\n\n\x02io\x18\x0c \x01(\t\"\xa3\x04\n\x0cLoadResponse\x12)\n\x06inputs\x18\x01 \x03(\x0b\x32\x19.greenbench.v1.TensorSpec\x12*\n\x07outputs\x18\x02 \x03(\x0b\x32\x19.greenbench.v1.TensorSpec\x12\x12\n\nparameters\x18\x03 \x01(\x03\x12\x14\n\x0c\x64\x65vice_bytes\x18\x04 \x01(\x03\x12\x0e\n\x06load_s\x18\x05 \x01(\x01\x12\x0f\n\x07\x62uild_s\x18\x06 \x01(\x01\x12M\n\x12nodes_per_provider\x18\x07 \x03(\x0b\x32\x31.greenbench.v1.LoadResponse.NodesPerProviderEntry\x12\x35\n\x05\x66lags\x18\x08 \x03(\x0b\x32&.greenbench.v1.LoadResponse.FlagsEntry\x12\x37\n\x06\x64types\x18\t \x03(\x0b\x32\'.greenbench.v1.LoadResponse.DtypesEntry\x12\x12\n\x05\x66lops\x18\n \x01(\x03H\x00\x88\x01\x01\x1a\x37\n\x15NodesPerProviderEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x03:\x02\x38\x01\x1a,\n\nFlagsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x1a-\n\x0b\x44typesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x42\x08\n\x06_flops\"9\n\x0cStageRequest\x12)\n\x05\x63hunk\x18\x01 \x01(\x0b\x32\x1a.greenbench.v1.TensorChunk\"\x87\x01\n\rStageResponse\x12\x38\n\x06sha256\x18\x01 \x03(\x0b\x32(.greenbench.v1.StageResponse.Sha256Entry\x12\r\n\x05\x62ytes\x18\x02 \x01(\x03\x1a-\n\x0bSha256Entry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\x0e\n\x0c\x43heckRequest\"m\n\nRunRequest\x12\r\n\x05\x63\x61p_s\x18\x01 \x01(\x01\x12\x16\n\x0emax_iterations\x18\x02 \x01(\x03\x12\x12\n\nkeep_every\x18\x03 \x01(\x03\x12\x10\n\x08keep_max\x18\x04 \x01(\x05\x12\x12\n\nprogress_s\x18\x05 \x01(\x01\"\"\n\nRunStarted\x12\x14\n\x0cmonotonic_ns\x18\x01 \x01(\x06\"\x1d\n\x0bRunProgress\x12\x0e\n\x06\x65nd_ns\x18\x01 \x03(\x06\"W\n\x0bRunFinished\x12\x14\n\x0cmonotonic_ns\x18\x01 \x01(\x06\x12\x12\n\niterations\x18\x02 \x01(\x03\x12\x0e\n\x06\x65nd_ns\x18\x03 \x03(\x06\x12\x0e\n\x06reason\x18\x04 \x01(\t\"\xa1\x01\n\x08RunEvent\x12,\n\x07started\x18\x01 \x01(\x0b\x32\x19.greenbench.v1.RunStartedH\x00\x12.\n\x08progress\x18\x02 \x01(\x0b\x32\x1a.greenbench.v1.RunProgressH\x00\x12.\n\x08\x66inished\x18\x03 \x01(\x0b\x32\x1a.greenbench.v1.RunFinishedH\x00\x42\x07\n\x05\x65vent\"\r\n\x0bStopRequest\"\x1f\n\x0cStopResponse\x12\x0f\n\x07running\x18\x01 \x01(\x08\"\r\n\x0bKeptRequest\"I\n\tKeptChunk\x12\x11\n\titeration\x18\x01 \x01(\x03\x12)\n\x05\x63hunk\x18\x02 \x01(\x0b\x32\x1a.greenbench.v1.TensorChunk\"\x0f\n\rUnloadRequest\"\"\n\x0eUnloadResponse\x12\x10\n\x08unloaded\x18\x01 \x01(\x08\x32\xd0\x05\n\tBenchmark\x12M\n\x08\x44\x65scribe\x12\x1e.greenbench.v1.DescribeRequest\x1a\x1f.greenbench.v1.DescribeResponse\"\x00\x12J\n\x07Prepare\x12\x1d.greenbench.v1.PrepareRequest\x1a\x1e.greenbench.v1.PrepareResponse\"\x00\x12J\n\x07\x43onvert\x12\x1d.greenbench.v1.ConvertRequest\x1a\x1e.greenbench.v1.ConvertResponse\"\x00\x12\x41\n\x04Load\x12\x1a.greenbench.v1.LoadRequest\x1a\x1b.greenbench.v1.LoadResponse\"\x00\x12\x46\n\x05Stage\x12\x1b.greenbench.v1.StageRequest\x1a\x1c.greenbench.v1.StageResponse\"\x00(\x01\x12\x44\n\x05\x43heck\x12\x1b.greenbench.v1.CheckRequest\x1a\x1a.greenbench.v1.TensorChunk\"\x00\x30\x01\x12=\n\x03Run\x12\x19.greenbench.v1.RunRequest\x1a\x17.greenbench.v1.RunEvent\"\x00\x30\x01\x12\x41\n\x04Stop\x12\x1a.greenbench.v1.StopRequest\x1a\x1b.greenbench.v1.StopResponse\"\x00\x12@\n\x04Kept\x12\x1a.greenbench.v1.KeptRequest\x1a\x18.greenbench.v1.KeptChunk\"\x00\x30\x01\x12G\n\x06Unload\x12\x1c.greenbench.v1.UnloadRequest\x1a\x1d.greenbench.v1.UnloadResponse\"\x00\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -64,43 +64,43 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LOADREQUEST']._serialized_start=1141
   _globals['_LOADREQUEST']._serialized_end=1372
   _globals['_LOADRESPONSE']._serialized_start=1375
-  _globals['_LOADRESPONSE']._serialized_end=1892
-  _globals['_LOADRESPONSE_NODESPERPROVIDERENTRY']._serialized_start=1744
-  _globals['_LOADRESPONSE_NODESPERPROVIDERENTRY']._serialized_end=1799
-  _globals['_LOADRESPONSE_FLAGSENTRY']._serialized_start=1801
-  _globals['_LOADRESPONSE_FLAGSENTRY']._serialized_end=1845
-  _globals['_LOADRESPONSE_DTYPESENTRY']._serialized_start=1847
-  _globals['_LOADRESPONSE_DTYPESENTRY']._serialized_end=1892
-  _globals['_STAGEREQUEST']._serialized_start=1894
-  _globals['_STAGEREQUEST']._serialized_end=1951
-  _globals['_STAGERESPONSE']._serialized_start=1954
-  _globals['_STAGERESPONSE']._serialized_end=2089
-  _globals['_STAGERESPONSE_SHA256ENTRY']._serialized_start=2044
-  _globals['_STAGERESPONSE_SHA256ENTRY']._serialized_end=2089
-  _globals['_CHECKREQUEST']._serialized_start=2091
-  _globals['_CHECKREQUEST']._serialized_end=2105
-  _globals['_RUNREQUEST']._serialized_start=2107
-  _globals['_RUNREQUEST']._serialized_end=2216
-  _globals['_RUNSTARTED']._serialized_start=2218
-  _globals['_RUNSTARTED']._serialized_end=2252
-  _globals['_RUNPROGRESS']._serialized_start=2254
-  _globals['_RUNPROGRESS']._serialized_end=2283
-  _globals['_RUNFINISHED']._serialized_start=2285
-  _globals['_RUNFINISHED']._serialized_end=2372
-  _globals['_RUNEVENT']._serialized_start=2375
-  _globals['_RUNEVENT']._serialized_end=2536
-  _globals['_STOPREQUEST']._serialized_start=2538
-  _globals['_STOPREQUEST']._serialized_end=2551
-  _globals['_STOPRESPONSE']._serialized_start=2553
-  _globals['_STOPRESPONSE']._serialized_end=2584
-  _globals['_KEPTREQUEST']._serialized_start=2586
-  _globals['_KEPTREQUEST']._serialized_end=2599
-  _globals['_KEPTCHUNK']._serialized_start=2601
-  _globals['_KEPTCHUNK']._serialized_end=2674
-  _globals['_UNLOADREQUEST']._serialized_start=2676
-  _globals['_UNLOADREQUEST']._serialized_end=2691
-  _globals['_UNLOADRESPONSE']._serialized_start=2693
-  _globals['_UNLOADRESPONSE']._serialized_end=2727
-  _globals['_BENCHMARK']._serialized_start=2730
-  _globals['_BENCHMARK']._serialized_end=3450
+  _globals['_LOADRESPONSE']._serialized_end=1922
+  _globals['_LOADRESPONSE_NODESPERPROVIDERENTRY']._serialized_start=1764
+  _globals['_LOADRESPONSE_NODESPERPROVIDERENTRY']._serialized_end=1819
+  _globals['_LOADRESPONSE_FLAGSENTRY']._serialized_start=1821
+  _globals['_LOADRESPONSE_FLAGSENTRY']._serialized_end=1865
+  _globals['_LOADRESPONSE_DTYPESENTRY']._serialized_start=1867
+  _globals['_LOADRESPONSE_DTYPESENTRY']._serialized_end=1912
+  _globals['_STAGEREQUEST']._serialized_start=1924
+  _globals['_STAGEREQUEST']._serialized_end=1981
+  _globals['_STAGERESPONSE']._serialized_start=1984
+  _globals['_STAGERESPONSE']._serialized_end=2119
+  _globals['_STAGERESPONSE_SHA256ENTRY']._serialized_start=2074
+  _globals['_STAGERESPONSE_SHA256ENTRY']._serialized_end=2119
+  _globals['_CHECKREQUEST']._serialized_start=2121
+  _globals['_CHECKREQUEST']._serialized_end=2135
+  _globals['_RUNREQUEST']._serialized_start=2137
+  _globals['_RUNREQUEST']._serialized_end=2246
+  _globals['_RUNSTARTED']._serialized_start=2248
+  _globals['_RUNSTARTED']._serialized_end=2282
+  _globals['_RUNPROGRESS']._serialized_start=2284
+  _globals['_RUNPROGRESS']._serialized_end=2313
+  _globals['_RUNFINISHED']._serialized_start=2315
+  _globals['_RUNFINISHED']._serialized_end=2402
+  _globals['_RUNEVENT']._serialized_start=2405
+  _globals['_RUNEVENT']._serialized_end=2566
+  _globals['_STOPREQUEST']._serialized_start=2568
+  _globals['_STOPREQUEST']._serialized_end=2581
+  _globals['_STOPRESPONSE']._serialized_start=2583
+  _globals['_STOPRESPONSE']._serialized_end=2614
+  _globals['_KEPTREQUEST']._serialized_start=2616
+  _globals['_KEPTREQUEST']._serialized_end=2629
+  _globals['_KEPTCHUNK']._serialized_start=2631
+  _globals['_KEPTCHUNK']._serialized_end=2704
+  _globals['_UNLOADREQUEST']._serialized_start=2706
+  _globals['_UNLOADREQUEST']._serialized_end=2721
+  _globals['_UNLOADRESPONSE']._serialized_start=2723
+  _globals['_UNLOADRESPONSE']._serialized_end=2757
+  _globals['_BENCHMARK']._serialized_start=2760
+  _globals['_BENCHMARK']._serialized_end=3480
 # @@protoc_insertion_point(module_scope)

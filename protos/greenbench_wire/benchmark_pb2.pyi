@@ -164,7 +164,7 @@ class LoadRequest(_message.Message):
     def __init__(self, model: _Optional[str] = ..., batch_size: _Optional[int] = ..., sequence_length: _Optional[int] = ..., precision: _Optional[str] = ..., mode: _Optional[str] = ..., weights: _Optional[str] = ..., weights_file: _Optional[str] = ..., model_file: _Optional[str] = ..., device: _Optional[str] = ..., device_uuid: _Optional[str] = ..., threads: _Optional[int] = ..., io: _Optional[str] = ...) -> None: ...
 
 class LoadResponse(_message.Message):
-    __slots__ = ("inputs", "outputs", "parameters", "device_bytes", "load_s", "build_s", "nodes_per_provider", "flags", "dtypes")
+    __slots__ = ("inputs", "outputs", "parameters", "device_bytes", "load_s", "build_s", "nodes_per_provider", "flags", "dtypes", "flops")
     class NodesPerProviderEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -195,6 +195,7 @@ class LoadResponse(_message.Message):
     NODES_PER_PROVIDER_FIELD_NUMBER: _ClassVar[int]
     FLAGS_FIELD_NUMBER: _ClassVar[int]
     DTYPES_FIELD_NUMBER: _ClassVar[int]
+    FLOPS_FIELD_NUMBER: _ClassVar[int]
     inputs: _containers.RepeatedCompositeFieldContainer[TensorSpec]
     outputs: _containers.RepeatedCompositeFieldContainer[TensorSpec]
     parameters: int
@@ -204,7 +205,8 @@ class LoadResponse(_message.Message):
     nodes_per_provider: _containers.ScalarMap[str, int]
     flags: _containers.ScalarMap[str, str]
     dtypes: _containers.ScalarMap[str, str]
-    def __init__(self, inputs: _Optional[_Iterable[_Union[TensorSpec, _Mapping]]] = ..., outputs: _Optional[_Iterable[_Union[TensorSpec, _Mapping]]] = ..., parameters: _Optional[int] = ..., device_bytes: _Optional[int] = ..., load_s: _Optional[float] = ..., build_s: _Optional[float] = ..., nodes_per_provider: _Optional[_Mapping[str, int]] = ..., flags: _Optional[_Mapping[str, str]] = ..., dtypes: _Optional[_Mapping[str, str]] = ...) -> None: ...
+    flops: int
+    def __init__(self, inputs: _Optional[_Iterable[_Union[TensorSpec, _Mapping]]] = ..., outputs: _Optional[_Iterable[_Union[TensorSpec, _Mapping]]] = ..., parameters: _Optional[int] = ..., device_bytes: _Optional[int] = ..., load_s: _Optional[float] = ..., build_s: _Optional[float] = ..., nodes_per_provider: _Optional[_Mapping[str, int]] = ..., flags: _Optional[_Mapping[str, str]] = ..., dtypes: _Optional[_Mapping[str, str]] = ..., flops: _Optional[int] = ...) -> None: ...
 
 class StageRequest(_message.Message):
     __slots__ = ("chunk",)

@@ -103,6 +103,7 @@ class LoadFacts:
         inputs: Inputs of one iteration.
         outputs: Outputs of one iteration.
         parameters: Number of scalar weights (BatchNorm statistics not counted).
+        flops: Floating-point operations of one sample as `networks.flops` counts them; None where unknown.
         device_bytes: Device memory the load took; 0 on the CPU.
         nodes_per_provider: Graph nodes by execution provider; empty where there is none.
         flags: Numeric flags in force, as the framework reports them.
@@ -112,6 +113,7 @@ class LoadFacts:
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
     parameters: int
+    flops: int | None = None
     device_bytes: int = 0
     nodes_per_provider: Mapping[str, int] = field(default_factory=dict)
     flags: Mapping[str, str] = field(default_factory=dict)

@@ -177,6 +177,7 @@ def _load_response(report: LoadReport) -> wire.LoadResponse:
         inputs=spec_messages(facts.inputs, wire.TensorSpec),
         outputs=spec_messages(facts.outputs, wire.TensorSpec),
         parameters=facts.parameters,
+        flops=facts.flops,
         device_bytes=facts.device_bytes,
         load_s=report.load_s,
         build_s=report.build_s,

@@ -128,6 +128,20 @@ def test_a_refusal_is_kept_the_rest_goes_on_and_it_is_asked_for_again(house):
     assert "bert_base from mxnet" in converted(house)
 
 
+def test_a_damaged_conversion_is_made_again_and_only_that_one(house):
+    wanted = ["tensorflow", "onnxruntime"]
+    convert_models(house, house.state, NEEDS, wanted, Notes())
+    key = next(key for key in house.library.entries() if key.startswith("onnx/bert_base/tensorflow"))
+    path, before = house.library.folder / house.library.find(key).path, house.library.find(key)
+    path.write_bytes(path.read_bytes()[:-1])
+    assert not conversions_settled(house, NEEDS, wanted)
+    house.started.clear()
+    convert_models(house, house.state, NEEDS, wanted, Notes())
+    assert house.started == ["tensorflow"]
+    assert house.library.find(key) == before
+    assert house.library.intact(key)
+
+
 def test_a_runtime_that_dies_is_no_refusal(house):
     house.dying = True
     with pytest.raises(RuntimeDiedError):

@@ -3,7 +3,7 @@ from dataclasses import replace
 import pytest
 
 from greenbench.bench.planning import HostView, covers, cuda_version, driver_runs, make_plan
-from greenbench.bench.run import builds_of
+from greenbench.bench.prepared import builds_of
 from greenbench.core.runtime import DeviceBuild, RuntimeSpec
 from greenbench.core.shard import Shard
 from greenbench.core.suite import parse_suite

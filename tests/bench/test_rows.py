@@ -41,6 +41,7 @@ FACTS = LoadedFacts(
     inputs=(),
     outputs=(),
     parameters=1,
+    flops=2,
     device_bytes=0,
     load_s=1,
     build_s=0.1,

@@ -48,9 +48,53 @@ def infer(engine, given):
     np.savez(given["outputs"], output=first, flipped=flipped, kept=model.fetch(kept)["output"])
     facts = model.facts
     return {
-        "parameters": facts.parameters, "flags": dict(facts.flags), "dtypes": dict(facts.dtypes),
+        "parameters": facts.parameters, "flops": facts.flops,
+        "flags": dict(facts.flags), "dtypes": dict(facts.dtypes),
         "nodes": dict(facts.nodes_per_provider), "outputs": [list(spec.shape) for spec in facts.outputs],
     }  # fmt: skip
+
+
+def count_by_torch(engine, given):
+    """Count one sample's operations with PyTorch's own counter, attention as the products it is made of."""
+    import torch  # noqa: PLC0415 - not every runtime has it
+    from torch.nn.attention import SDPBackend, sdpa_kernel  # noqa: PLC0415
+    from torch.utils.flop_counter import FlopCounterMode  # noqa: PLC0415
+
+    from greenbench_runtime.networks.torch_networks import load_network  # noqa: PLC0415
+
+    network = load_network(given["model"], Path(given["weights_file"]))
+    inputs = [torch.from_numpy(value[:1]) for value in np.load(given["inputs"]).values()]
+    with torch.inference_mode(), sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
+        network(*inputs)
+    return {"flops": counter.get_total_flops()}
+
+
+def count(engine, given):
+    """Count the products and sums of an ONNX graph at batch 1: its own nodes, not greenbench's layers."""
+    import onnx  # noqa: PLC0415 - not every runtime has it
+
+    program = onnx.load(given["model_file"])
+    for value in (*program.graph.input, *program.graph.output):
+        value.type.tensor_type.shape.dim[0].dim_value = 1
+    del program.graph.value_info[:]
+    program = onnx.shape_inference.infer_shapes(program, data_prop=True)
+    graph = program.graph
+    shapes = {tensor.name: list(tensor.dims) for tensor in graph.initializer}
+    for value in (*graph.input, *graph.value_info, *graph.output):
+        shapes[value.name] = [size.dim_value for size in value.type.tensor_type.shape.dim]
+    total = 0
+    for node in graph.node:
+        if node.op_type == "Conv":
+            kernel, output = shapes[node.input[1]], shapes[node.output[0]]
+            assert all(output), f"{node.name}: {output} has an unknown side"
+            total += 2 * int(np.prod(kernel)) * int(np.prod(output[2:]))
+        elif node.op_type in {"Gemm", "MatMul"}:
+            turned = any(item.name == "transA" and item.i for item in node.attribute)
+            inner, output = shapes[node.input[0]][0 if turned else -1], shapes[node.output[0]]
+            assert inner, f"{node.name}: {shapes[node.input[0]]} has an unknown side"
+            assert all(output), f"{node.name}: {output} has an unknown side"
+            total += 2 * inner * int(np.prod(output))
+    return {"flops": total, "operators": sorted({node.op_type for node in graph.node})}
 
 
 def facts(engine, given):

@@ -50,6 +50,8 @@ def test_a_native_network_agrees_with_its_own_conversion(runtime, model, native,
     again, converted = outputs_of("onnxruntime", model, model_file=onnx["path"], order=order)
 
     assert said["parameters"] == again["parameters"] == made["parameters"] == PARAMETERS[runtime, model]
+    counted = drive(runtime, "count", model_file=onnx["path"])
+    assert said["flops"] == again["flops"] == counted["flops"]
     parity = compare(converted["output"], own["output"], precision="fp32")
     assert parity.passed, parity.sentence
     assert parity.top1_agreement == 1.0

@@ -1,4 +1,5 @@
 import io
+from dataclasses import replace
 
 import pytest
 from rich.console import Console
@@ -7,7 +8,7 @@ from greenbench.core.check import Check, Level
 from greenbench.core.parity import Parity, Proof
 from greenbench.fleet.launcher import Build
 from greenbench.report.checks import checks_json, print_checks
-from greenbench.report.inventory import print_rows, proof_lines
+from greenbench.report.inventory import conversion_lines, print_rows, proof_lines
 from greenbench.report.live import LiveObserver
 from greenbench.report.provision import print_up, up_json
 
@@ -69,6 +70,15 @@ def test_a_proof_is_one_line_with_its_verdict_in_words():
     assert good.endswith("equal")
     assert "1.5e-05" in good
     assert bad.endswith("DIFFER")
+
+
+def test_a_conversion_is_told_beside_what_it_came_from(console):
+    made = replace(proof(passed=True), conversion=replace(proof(passed=True).parity, top1_agreement=0.875))
+    (line,) = conversion_lines([proof(passed=True), made])
+    assert "pytorch to onnxruntime cpu  matched resnet50  top-1 agreement 87.5%" in line
+    print_up({}, [made], console)
+    assert "top-1 agreement 87.5%" in text(console)
+    assert up_json({}, [made])["parity"][0]["conversion"]["top1_agreement"] == 0.875
 
 
 def test_up_says_what_stands_and_what_was_handed_over(console):

@@ -1,45 +1,28 @@
 """`greenbench up`: images or environments built, weights and conversions made, parity proven."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from greenbench.bench.context import Context, remember_base_image, remembered_base_image
-from greenbench.bench.conversions import (
-    Conversion,
-    conversions,
-    conversions_settled,
-    convert_models,
-    is_converted,
-    refuse,
-)
+from greenbench.bench.conversions import conversions_settled, convert_models
 from greenbench.bench.cpu_route import build_sidecar
-from greenbench.bench.house import House, Running
-from greenbench.bench.making import (
-    Needs,
-    golden_cell,
-    golden_outputs,
-    make_models,
-    models_made,
-    reference_outputs,
-)
-from greenbench.bench.parity import compare
+from greenbench.bench.house import House
+from greenbench.bench.making import Needs, make_models, models_made
 from greenbench.bench.planning import HostView
-from greenbench.core.errors import RuntimeCallError
+from greenbench.bench.proving import Prover
 from greenbench.core.parity import Proof
 from greenbench.core.progress import Observer
 from greenbench.core.runtime import RuntimeSpec
 from greenbench.core.suite import Suite
-from greenbench.core.workload import MODELS, Workload
+from greenbench.core.workload import MODELS
 from greenbench.fleet.catalog import select
 from greenbench.fleet.launcher import Build
 from greenbench.fleet.lease import StateLease
 from greenbench.fleet.state import StateFolder
 
 PROOFS = "parity.json"
-REJECTIONS = ("INVALID_ARGUMENT", "UNIMPLEMENTED")
-"""Statuses with which a runtime says that a converted model is not one it can run."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,7 +107,9 @@ def _provision(context: Context, runtimes: Sequence[str], needs: Needs, observer
         builds[spec.name] = house.launcher.build(spec, house.device, observer)
     make_models(house, state, needs, wanted, observer)
     convert_models(house, state, needs, wanted, observer)
-    proofs = tuple(proof for spec in specs for proof in _prove(house, spec, needs, observer))
+    prover = Prover(house=house, needs=needs, observer=observer)
+    # Conversions last: they are compared with what their origins gave, too.
+    proofs = tuple(proof for spec in sorted(specs, key=_runs_conversions) for proof in prover.prove(spec))
     _keep(state, house, proofs)
     return UpReport(builds=builds, proofs=proofs)
 
@@ -138,71 +123,12 @@ def _builds(house: House, name: str, needs: Needs) -> tuple[RuntimeSpec, ...]:
     )
 
 
+def _runs_conversions(spec: RuntimeSpec) -> bool:
+    return bool(spec.sources)
+
+
 def _all_made(house: House, needs: Needs, wanted: Sequence[str]) -> bool:
     return models_made(house, needs, wanted) and conversions_settled(house, needs, wanted)
-
-
-def _prove(house: House, spec: RuntimeSpec, needs: Needs, observer: Observer) -> Iterator[Proof]:
-    mode = spec.own_modes_on(house.device)[0]
-    with house.running(spec.family, mode) as running:
-        if not spec.sources:
-            for load in (*needs.workloads(), *needs.native_workloads(spec)):
-                yield _proof(house, running, load, None, needs, mode=mode, observer=observer)
-        for source in spec.sources:
-            for conversion in conversions(needs, house.catalogue[source]):
-                if is_converted(house, conversion):
-                    yield from _conversion_proof(
-                        house, running, conversion, needs, mode=mode, observer=observer
-                    )
-
-
-def _conversion_proof(
-    house: House, running: Running, conversion: Conversion, needs: Needs, *, mode: str, observer: Observer
-) -> Iterator[Proof]:
-    """Prove a conversion equal to its origin; one that the runtime rejects is kept as refused.
-
-    Of another build a rejection is told and settles nothing: the usual one may run the conversion.
-    """
-    load, source = conversion.load, conversion.source
-    try:
-        proof = _proof(house, running, load, source, needs, mode=mode, observer=observer)
-    except RuntimeCallError as err:
-        if err.code not in REJECTIONS:
-            raise
-        if running.instance.build.runtime != running.spec.name:
-            observer.note(f"{load.model} from {source} does not run in mode {mode}: {err}")
-            return
-        refuse(house, conversion, f"{running.spec.title} rejected the conversion: {err}", observer)
-        return
-    house.library.allow(conversion.question)
-    yield proof
-
-
-def _proof(
-    house: House,
-    running: Running,
-    load: Workload,
-    source: str | None,
-    needs: Needs,
-    *,
-    mode: str,
-    observer: Observer,
-) -> Proof:
-    name = running.spec.name
-    observer.step(f"proving {name} {mode} {load.model}{f' from {source}' if source else ''}")
-    cell = golden_cell(name, mode, source, load, needs, device=house.device)
-    return Proof(
-        runtime=cell.runtime,
-        mode=cell.mode,
-        source=cell.source,
-        model=load.model,
-        sequence_length=load.sequence_length,
-        precision=load.precision,
-        weights=load.weights,
-        parity=compare(
-            golden_outputs(house, running, cell), reference_outputs(house, cell), precision=load.precision
-        ),
-    )
 
 
 def _keep(state: StateFolder, house: House, proofs: tuple[Proof, ...]) -> None:

@@ -17,6 +17,9 @@ from greenbench.energy.estimate import estimate_cpu_j
 from greenbench.energy.validity import judge
 from greenbench.energy.window import Window
 
+FLOPS_ABSENT = "the runtime counted none; conversions made before they were counted carry none"
+"""Why a row of ``parity.json`` may have no ``flops_per_sample``."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunIdentity:
@@ -125,6 +128,8 @@ def parity_row(cell: Cell, measured: MeasuredLoad) -> dict[str, Any]:
         "weights_from": cell.weights_from,
         "device": cell.device,
         "parameters": measured.facts.parameters,
+        "flops_per_sample": measured.facts.flops,
+        "flops_absent": None if measured.facts.flops is not None else FLOPS_ABSENT,
         "compared_with": "reference"
         if load.weights == "matched"
         else f"native {cell.source or cell.runtime}",

@@ -8,7 +8,7 @@ from pathlib import Path
 from greenbench.bench.context import Context
 from greenbench.bench.inputs import batch
 from greenbench.bench.planning import make_plan
-from greenbench.bench.run import need_models
+from greenbench.bench.prepared import need_models
 from greenbench.core.errors import ConfigurationError
 from greenbench.core.suite import Suite
 from greenbench.fleet.certificates import server_context

@@ -11,7 +11,7 @@ from pathlib import Path
 from greenbench import __version__
 from greenbench.bench.context import Options, open_context
 from greenbench.bench.planning import make_plan
-from greenbench.bench.run import builds_of, need_models
+from greenbench.bench.prepared import builds_of, need_models
 from greenbench.bench.suites import load_suite
 from greenbench.cluster.card import HostCard
 from greenbench.core.errors import GreenbenchError

@@ -49,6 +49,9 @@ class Proof:
 
     Matched outputs are compared with the reference runtime's, native ones with those of the network's own
     framework on the CPU: native networks of two frameworks are never compared.
+
+    `conversion` compares a converted model with what its own framework gave for the same photographs or
+    passages before converting it; None where nothing was converted, or that framework was not run.
     """
 
     runtime: str
@@ -59,3 +62,4 @@ class Proof:
     precision: str
     weights: str = "matched"
     parity: Parity
+    conversion: Parity | None = None

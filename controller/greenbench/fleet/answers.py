@@ -113,6 +113,7 @@ class LoadedFacts:
         inputs: Inputs of one iteration.
         outputs: Outputs of one iteration.
         parameters: Number of scalar weights.
+        flops: Floating-point operations of one sample; None where the runtime does not know.
         device_bytes: Device memory that the load took; 0 on the CPU.
         load_s: What loading took, seconds.
         build_s: What compiling took, seconds.
@@ -124,6 +125,7 @@ class LoadedFacts:
     inputs: tuple[TensorShape, ...]
     outputs: tuple[TensorShape, ...]
     parameters: int
+    flops: int | None
     device_bytes: int
     load_s: float
     build_s: float

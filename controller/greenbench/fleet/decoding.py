@@ -38,6 +38,7 @@ def loaded_facts(answer: wire.LoadResponse) -> LoadedFacts:
         inputs=_shapes(answer.inputs),
         outputs=_shapes(answer.outputs),
         parameters=answer.parameters,
+        flops=answer.flops if answer.HasField("flops") else None,
         device_bytes=answer.device_bytes,
         load_s=answer.load_s,
         build_s=answer.build_s,

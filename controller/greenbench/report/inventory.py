@@ -36,3 +36,23 @@ def proof_lines(proofs: Sequence[Proof]) -> list[str]:
         f"top-1 {proof.parity.top1_agreement:.0%}  {'equal' if proof.parity.passed else 'DIFFER'}"
         for name, proof in zip(names, proofs, strict=True)
     ]
+
+
+def conversion_lines(proofs: Sequence[Proof]) -> list[str]:
+    """Return one line per conversion: its answers after converting against those before."""
+    told = [
+        (
+            f"{proof.source} to {proof.runtime} {proof.mode}",
+            f"{proof.weights} {proof.model}",
+            proof.conversion,
+        )
+        for proof in proofs
+        if proof.conversion
+    ]
+    way_width = max((len(way) for way, _, _ in told), default=0)
+    model_width = max((len(model) for _, model, _ in told), default=0)
+    return [
+        f"  {way:<{way_width}}  {model:<{model_width}}  top-1 agreement {found.top1_agreement:.1%}  "
+        f"cosine {found.cosine:.7f}  error {found.relative_error:.1e}  over {found.rows} samples"
+        for way, model, found in told
+    ]

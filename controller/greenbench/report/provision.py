@@ -7,7 +7,7 @@ from rich.console import Console
 
 from greenbench.core.parity import Proof
 from greenbench.fleet.launcher import Build
-from greenbench.report.inventory import proof_lines
+from greenbench.report.inventory import conversion_lines, proof_lines
 from greenbench.report.numbers import duration
 from greenbench.results.events import plain
 
@@ -25,6 +25,10 @@ def print_up(builds: Mapping[str, Build], proofs: Sequence[Proof], console: Cons
         "outputs against the PyTorch fp32 reference (native: their own framework's), eight golden inputs:"
     )
     for line in proof_lines(proofs):
+        console.print(line, soft_wrap=True)
+    if lines := conversion_lines(proofs):
+        console.print("after conversion against before it, in the framework that owns the model:")
+    for line in lines:
         console.print(line, soft_wrap=True)
 
 

@@ -21,6 +21,7 @@ from greenbench_runtime.engine import (
 )
 from greenbench_runtime.networks import interface, jax_devices
 from greenbench_runtime.networks.canonical import parameters, read_canonical
+from greenbench_runtime.networks.flops import matched_flops
 from greenbench_runtime.networks.graph import network_of
 from greenbench_runtime.networks.jax_layers import JaxLayers, arranged
 
@@ -97,6 +98,7 @@ class Jax:
         compiled = jax.jit(lambda held, *inputs: network_of(order.model, JaxLayers(held))(*inputs))
         facts = LoadFacts(
             inputs=specs, outputs=interface.output_specs(*size), parameters=parameters(order.model),
+            flops=matched_flops(order.model, order.sequence_length),
             device_bytes=jax_devices.used_bytes(device) - before, flags=jax_devices.flags(order.device),
             dtypes={
                 "weights": dtype.name, "outputs": dtype.name,

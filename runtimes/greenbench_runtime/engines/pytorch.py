@@ -10,6 +10,7 @@ from torch import Tensor
 from greenbench_runtime import engine as contract
 from greenbench_runtime.engine import Array, LoadFacts, LoadOrder
 from greenbench_runtime.networks import interface, torch_devices
+from greenbench_runtime.networks.flops import matched_flops
 from greenbench_runtime.networks.torch_compile import CompiledNetwork
 from greenbench_runtime.networks.torch_export import TorchConverter
 from greenbench_runtime.networks.torch_networks import load_network, parameters
@@ -100,6 +101,7 @@ class PyTorch:
         staged = name if specs[0].datatype == "FP32" else "int64"
         facts = LoadFacts(
             inputs=specs, outputs=interface.output_specs(*size), parameters=parameters(network),
+            flops=matched_flops(order.model, order.sequence_length),
             flags=flags(order.device), device_bytes=torch_devices.reserved_bytes(device) - before,
             dtypes={"weights": name, "inputs": staged, "outputs": name},
         )  # fmt: skip

@@ -25,6 +25,7 @@ from greenbench_runtime.engine import (
 )
 from greenbench_runtime.networks import interface, keras_zoo, tf_devices
 from greenbench_runtime.networks.canonical import parameters, read_canonical
+from greenbench_runtime.networks.flops import matched_flops
 from greenbench_runtime.networks.graph import network_of
 from greenbench_runtime.networks.tf_export import TensorFlowConverter
 from greenbench_runtime.networks.tf_layers import TensorFlowLayers
@@ -98,10 +99,10 @@ class TensorFlow:
         dtype = tf_devices.DTYPES[order.precision]
         before = tf_devices.used_bytes(order.device)
         with tf_devices.translated(f"loading {order.model}"), tf.device(place):
-            network, count = _network(order, order.weights_file, dtype)
+            network, (count, flops) = _network(order, order.weights_file, dtype)
         run = tf.function(network, jit_compile=order.mode == "xla", autograph=False)
         facts = LoadFacts(
-            inputs=specs, outputs=interface.output_specs(*size), parameters=count,
+            inputs=specs, outputs=interface.output_specs(*size), parameters=count, flops=flops,
             device_bytes=tf_devices.used_bytes(order.device) - before, flags=tf_devices.flags(order.device),
             dtypes={
                 "weights": dtype.name, "outputs": dtype.name,
@@ -111,13 +112,16 @@ class TensorFlow:
         return TensorFlowModel(run, facts, order, place)
 
 
-def _network(order: LoadOrder, path: Path, dtype: tf.DType) -> tuple[Callable[..., tf.Tensor], int]:
-    """Return the forward pass, matched or Keras' own, and its number of scalar weights."""
+def _network(
+    order: LoadOrder, path: Path, dtype: tf.DType
+) -> tuple[Callable[..., tf.Tensor], tuple[int, int]]:
+    """Return the forward pass, matched or Keras' own, and its scalar weights and operations a sample."""
     if order.weights == "native":
         model = keras_zoo.load(order.model, path, dtype.name)
-        return partial(model, training=False), keras_zoo.parameters(model)
+        return partial(model, training=False), (keras_zoo.parameters(model), keras_zoo.flops(model))
     layers = TensorFlowLayers(read_canonical(order.model, path), dtype, for_xla=order.mode == "xla")
-    return network_of(order.model, layers), parameters(order.model)
+    counts = parameters(order.model), matched_flops(order.model, order.sequence_length)
+    return network_of(order.model, layers), counts
 
 
 def engine() -> Engine:

@@ -24,6 +24,9 @@ OUTPUT = "output"
 PARAMETERS_KEY = "greenbench.parameters"
 """Metadata key under which a converted model carries its number of scalar weights."""
 
+FLOPS_KEY = "greenbench.flops"
+"""Metadata key under which it carries the operations of one sample."""
+
 BATCH_DIMENSION = "batch"
 """Name of the dynamic dimension of a converted model."""
 

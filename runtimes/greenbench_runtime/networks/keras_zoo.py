@@ -9,6 +9,7 @@ import keras
 import numpy as np
 
 from greenbench_runtime.engine import Array, InvalidRequestError, PreparedWeights
+from greenbench_runtime.networks.flops import PER_MULTIPLY_ADD
 from greenbench_runtime.networks.native import (
     RESIDUAL_SCALE,
     Drawn,
@@ -67,6 +68,17 @@ def fill(network: keras.Model, tensors: Mapping[str, Array]) -> None:
 def parameters(network: keras.Model) -> int:
     """Return the number of scalar weights, BatchNorm statistics not counted."""
     return sum(int(np.prod(variable.shape)) for variable in network.trainable_variables)
+
+
+def flops(network: keras.Model) -> int:
+    """Return the operations of one sample, by the rule of `networks.flops`."""
+    kernels = (keras.layers.Conv2D, keras.layers.DepthwiseConv2D, keras.layers.Dense)
+    total = 0
+    for layer in network.layers:
+        if isinstance(layer, kernels):
+            size = layer.output.shape[1:-1]  # none for a dense layer
+            total += PER_MULTIPLY_ADD * int(np.prod(layer.kernel.shape)) * int(np.prod(size))
+    return total
 
 
 class KerasWeightsMaker:

@@ -13,7 +13,15 @@ import onnx
 from greenbench_runtime.engine import Array, ConvertedModel, InvalidRequestError, TensorSpec, UnsupportedError
 from greenbench_runtime.networks import mxnet_zoo
 from greenbench_runtime.networks.canonical import parameters, read_canonical
-from greenbench_runtime.networks.interface import BATCH_DIMENSION, OUTPUT, PARAMETERS_KEY, input_specs
+from greenbench_runtime.networks.flops import matched_flops
+from greenbench_runtime.networks.interface import (
+    BATCH_DIMENSION,
+    FLOPS_KEY,
+    OUTPUT,
+    PARAMETERS_KEY,
+    VISION_MODELS,
+    input_specs,
+)
 from greenbench_runtime.networks.mxnet_layers import network
 from greenbench_runtime.networks.native import network_in
 
@@ -37,13 +45,13 @@ def convert(
     if opset and opset not in OPSETS:
         known = " and ".join(map(str, OPSETS))
         raise InvalidRequestError(f"opset {opset} is not written by mx2onnx, which knows {known}; ask for 0")
-    (graph, tensors, count), written = _graph(model, weights_file, specs), opset or OPSETS[0]
+    (graph, tensors, counts), written = _graph(model, weights_file, specs), opset or OPSETS[0]
     weights = {name: mx.nd.array(value, dtype=value.dtype) for name, value in tensors.items()}
     try:
         with _newest_opset(written), _quiet():
             _export(graph, weights, specs, path)
             program = onnx.load(path)
-            _describe(program, count)
+            _describe(program, *counts)
             onnx.checker.check_model(program, full_check=True)
     except Exception as err:
         # mx2onnx raises whatever its own handlers do; all of it means that there is no model.
@@ -56,13 +64,14 @@ def convert(
 
 def _graph(
     model: str, path: Path, specs: tuple[TensorSpec, ...]
-) -> tuple[mx.sym.Symbol, Mapping[str, Array], int]:
-    """Return the graph that a weights file is of, its tensors and its number of scalar weights."""
+) -> tuple[mx.sym.Symbol, Mapping[str, Array], tuple[int, int]]:
+    """Return the graph that a weights file is of, its tensors, scalar weights and operations a sample."""
     if network_in(path):
         graph, _, own = mxnet_zoo.read(model, path)
-        return graph, own, mxnet_zoo.parameters(own)
+        return graph, own, (mxnet_zoo.parameters(own), mxnet_zoo.flops(graph))
     tensors = read_canonical(model, path)
-    return network(model, tensors, specs)[0], tensors, parameters(model)
+    length = 0 if model in VISION_MODELS else specs[0].shape[1]
+    return network(model, tensors, specs)[0], tensors, (parameters(model), matched_flops(model, length))
 
 
 def _export(
@@ -93,8 +102,8 @@ def _newest_opset(opset: int) -> Iterator[None]:
         onnx.defs.onnx_opset_version, context.opset_imports = newest, imports
 
 
-def _describe(program: onnx.ModelProto, count: int) -> None:
-    """Name output and dynamic dimension as other conversions do, and say how many weights there are."""
+def _describe(program: onnx.ModelProto, count: int, flops: int) -> None:
+    """Name output and dynamic dimension as other conversions do; count weights and operations."""
     (output,) = program.graph.output
     for node in program.graph.node:
         node.output[:] = [OUTPUT if name == output.name else name for name in node.output]
@@ -108,6 +117,7 @@ def _describe(program: onnx.ModelProto, count: int) -> None:
         value.type.tensor_type.shape.dim[0].dim_param = BATCH_DIMENSION
     del program.graph.value_info[:]
     program.metadata_props.add(key=PARAMETERS_KEY, value=str(count))
+    program.metadata_props.add(key=FLOPS_KEY, value=str(flops))
 
 
 @contextmanager

@@ -24,6 +24,7 @@ from greenbench_runtime.engine import (
 from greenbench_runtime.networks import interface, mxnet_start, mxnet_zoo
 from greenbench_runtime.networks.canonical import parameters, read_canonical
 from greenbench_runtime.networks.cuda_devices import memory_gauge, ordinal_of
+from greenbench_runtime.networks.flops import matched_flops
 from greenbench_runtime.networks.mxnet_layers import network
 
 _HYBRID = {"static_alloc": True, "static_shape": True}
@@ -84,11 +85,11 @@ def load(order: LoadOrder, path: Path) -> MXNetModel:
     used_bytes: Callable[[], int] = memory_gauge(ordinal) if ordinal is not None else lambda: 0
     before = used_bytes()
     with translated(f"loading {order.model}"):
-        output, inputs, tensors, count = _graph(order, path, specs)
+        output, inputs, tensors, (count, flops) = _graph(order, path, specs)
         block = _filled(mx.gluon.SymbolBlock([output], list(inputs)), tensors, place)
     kind = "float32" if specs[0].datatype == "FP32" else "int64"
     facts = LoadFacts(
-        inputs=specs, outputs=interface.output_specs(*size), parameters=count,
+        inputs=specs, outputs=interface.output_specs(*size), parameters=count, flops=flops,
         device_bytes=used_bytes() - before, flags=_flags(order.device),
         dtypes={"weights": "float32", "outputs": "float32", "inputs": kind},
     )  # fmt: skip
@@ -97,14 +98,15 @@ def load(order: LoadOrder, path: Path) -> MXNetModel:
 
 def _graph(
     order: LoadOrder, path: Path, specs: tuple[TensorSpec, ...]
-) -> tuple[mx.sym.Symbol, tuple[mx.sym.Symbol, ...], Mapping[str, Array], int]:
-    """Return the graph, matched or the zoo's own, its inputs, tensors and number of scalar weights."""
+) -> tuple[mx.sym.Symbol, tuple[mx.sym.Symbol, ...], Mapping[str, Array], tuple[int, int]]:
+    """Return the graph, matched or the zoo's own, its inputs, tensors, scalar weights and operations."""
     if order.weights == "native":
         output, inputs, own = mxnet_zoo.read(order.model, path)
-        return output, inputs, own, mxnet_zoo.parameters(own)
+        return output, inputs, own, (mxnet_zoo.parameters(own), mxnet_zoo.flops(output))
     tensors = read_canonical(order.model, path)
     output, inputs = network(order.model, tensors, specs)
-    return output, inputs, tensors, parameters(order.model)
+    counts = parameters(order.model), matched_flops(order.model, order.sequence_length)
+    return output, inputs, tensors, counts
 
 
 def _ordinal(order: LoadOrder) -> int | None:

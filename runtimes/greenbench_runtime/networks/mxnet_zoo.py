@@ -3,6 +3,7 @@
 Imported after `mxnet_start.begin`: MXNet starts with this module's first line.
 """
 
+import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from mxnet.gluon.model_zoo.vision.mobilenet import LinearBottleneck
 from mxnet.gluon.model_zoo.vision.resnet import BottleneckV1
 
 from greenbench_runtime.engine import Array, InvalidRequestError, PreparedWeights
+from greenbench_runtime.networks.flops import PER_MULTIPLY_ADD
 from greenbench_runtime.networks.interface import IMAGE_SIZE_PX, OUTPUT
 from greenbench_runtime.networks.native import (
     RESIDUAL_SCALE,
@@ -65,6 +67,25 @@ def read(model: str, path: Path) -> tuple[mx.sym.Symbol, tuple[mx.sym.Symbol, ..
 def parameters(tensors: Mapping[str, Array]) -> int:
     """Return the number of scalar weights, BatchNorm statistics not counted."""
     return sum(value.size for name, value in tensors.items() if not name.endswith(_STATISTICS))
+
+
+def flops(graph: mx.sym.Symbol) -> int:
+    """Return the operations of one sample, by the rule of `networks.flops`.
+
+    Args:
+        graph: A zoo network's, from `read`.
+    """
+    inner = graph.get_internals()
+    size = {"input": (1, 3, IMAGE_SIZE_PX, IMAGE_SIZE_PX)}
+    sizes = dict(zip(inner.list_outputs(), inner.infer_shape(**size)[1], strict=True))
+    nodes = json.loads(graph.tojson())["nodes"]
+    total = 0
+    for node in nodes:
+        if node["op"] in {"Convolution", "FullyConnected"}:
+            weight = sizes[nodes[node["inputs"][1][0]]["name"]]
+            output = sizes[f"{node['name']}_output"]
+            total += PER_MULTIPLY_ADD * int(np.prod(weight)) * int(np.prod(output[2:]))
+    return total
 
 
 def prepare(

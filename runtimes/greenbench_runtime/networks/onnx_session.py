@@ -17,6 +17,7 @@ from greenbench_runtime.engine import (
 )
 from greenbench_runtime.networks.interface import (
     BATCH_DIMENSION,
+    FLOPS_KEY,
     OUTPUT,
     PARAMETERS_KEY,
     input_specs,
@@ -106,7 +107,8 @@ def facts_of(session: ort.InferenceSession, order: LoadOrder, device_bytes: int)
     }:
         text = f"takes {found}, not what {order.model} does at batch {order.batch_size}"
         raise InvalidRequestError(f"the ONNX model {text}; convert it with `greenbench up`")
-    count = session.get_modelmeta().custom_metadata_map.get(PARAMETERS_KEY)
+    said = session.get_modelmeta().custom_metadata_map
+    count, flops = said.get(PARAMETERS_KEY), said.get(FLOPS_KEY)
     if count is None:
         raise InvalidRequestError(
             f"the ONNX model carries no {PARAMETERS_KEY}; convert it with `greenbench up`"
@@ -115,6 +117,7 @@ def facts_of(session: ort.InferenceSession, order: LoadOrder, device_bytes: int)
         inputs=wanted,
         outputs=outputs,
         parameters=int(count),
+        flops=int(flops) if flops else None,  # conversions made before they were counted carry none
         device_bytes=device_bytes,
         nodes_per_provider=_nodes_per_provider(session),
         flags=_flags(session) | provider_flags(session, order),

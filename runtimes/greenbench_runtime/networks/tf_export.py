@@ -15,8 +15,15 @@ from tf2onnx import constants
 from greenbench_runtime.engine import ConvertedModel, InvalidRequestError, TensorSpec, UnsupportedError
 from greenbench_runtime.networks import keras_zoo
 from greenbench_runtime.networks.canonical import parameters, read_canonical
+from greenbench_runtime.networks.flops import matched_flops
 from greenbench_runtime.networks.graph import network_of
-from greenbench_runtime.networks.interface import BATCH_DIMENSION, OUTPUT, PARAMETERS_KEY, input_specs
+from greenbench_runtime.networks.interface import (
+    BATCH_DIMENSION,
+    FLOPS_KEY,
+    OUTPUT,
+    PARAMETERS_KEY,
+    input_specs,
+)
 from greenbench_runtime.networks.native import network_in
 from greenbench_runtime.networks.tf_devices import set_threads
 from greenbench_runtime.networks.tf_layers import TensorFlowLayers
@@ -51,27 +58,32 @@ class TensorFlowConverter:
             text = f"is not written by tf2onnx, which ends at {NEWEST_OPSET}; ask for that, or 0"
             raise InvalidRequestError(f"opset {opset} {text}")
         set_threads(threads)
-        (network, count), written = _network(model, weights_file), opset or NEWEST_OPSET
+        (network, counts), written = _network(model, weights_file, sequence_length), opset or NEWEST_OPSET
         with _quiet():
             program = _export(tf.function(network, autograph=False), specs, written, model)
-        _describe(program, count)
+        _describe(program, *counts)
         path = outbox / f"{model}.onnx"
         path.write_bytes(program.SerializeToString())
         return ConvertedModel(path=path, opset=written, exporter=f"tf2onnx {tf2onnx.__version__}")
 
 
-def _network(model: str, path: Path) -> tuple[Callable[..., dict[str, tf.Tensor]], int]:
-    """Return the network that a weights file is of, and its number of scalar weights."""
+def _network(
+    model: str, path: Path, sequence_length: int
+) -> tuple[Callable[..., dict[str, tf.Tensor]], tuple[int, int]]:
+    """Return the network that a weights file is of, and its scalar weights and operations a sample."""
     if network_in(path):
         own = keras_zoo.load(model, path)
-        return lambda *inputs: {OUTPUT: own(*inputs, training=False)}, keras_zoo.parameters(own)
+        return lambda *inputs: {OUTPUT: own(*inputs, training=False)}, (
+            keras_zoo.parameters(own),
+            keras_zoo.flops(own),
+        )
     tensors = read_canonical(model, path)
 
     def matched(*inputs: tf.Tensor) -> dict[str, tf.Tensor]:
         # Made while it is traced, weights become constants of the graph; made before, its inputs.
         return {OUTPUT: network_of(model, TensorFlowLayers(tensors, tf.float32))(*inputs)}
 
-    return matched, parameters(model)
+    return matched, (parameters(model), matched_flops(model, sequence_length))
 
 
 def _export(function: Any, specs: tuple[TensorSpec, ...], opset: int, model: str) -> onnx.ModelProto:
@@ -100,12 +112,13 @@ def _signature(spec: TensorSpec) -> tf.TensorSpec:
     return tf.TensorSpec((None, *spec.shape[1:]), tf.int64, name=spec.name)
 
 
-def _describe(program: onnx.ModelProto, count: int) -> None:
-    """Name the dynamic dimension as other conversions do, and say how many weights there are."""
+def _describe(program: onnx.ModelProto, count: int, flops: int) -> None:
+    """Name the dynamic dimension as other conversions do; count weights and operations."""
     for value in (*program.graph.input, *program.graph.output):
         value.type.tensor_type.shape.dim[0].dim_param = BATCH_DIMENSION
     del program.graph.value_info[:]
     program.metadata_props.add(key=PARAMETERS_KEY, value=str(count))
+    program.metadata_props.add(key=FLOPS_KEY, value=str(flops))
 
 
 @contextmanager

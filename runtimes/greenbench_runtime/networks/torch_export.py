@@ -11,7 +11,14 @@ from typing import Any
 import torch
 
 from greenbench_runtime.engine import ConvertedModel, InvalidRequestError
-from greenbench_runtime.networks.interface import BATCH_DIMENSION, OUTPUT, PARAMETERS_KEY, input_specs
+from greenbench_runtime.networks.flops import matched_flops
+from greenbench_runtime.networks.interface import (
+    BATCH_DIMENSION,
+    FLOPS_KEY,
+    OUTPUT,
+    PARAMETERS_KEY,
+    input_specs,
+)
 from greenbench_runtime.networks.torch_networks import load_network, parameters
 
 _EXAMPLE_BATCH = 2
@@ -49,7 +56,7 @@ class TorchConverter:
         if opset and written != opset:  # the exporter gives way without a word
             text = f"opset {opset} is not written by this exporter, which took {written}; ask for that, or 0"
             raise InvalidRequestError(text)
-        _describe(program, parameters(network))
+        _describe(program, parameters(network), matched_flops(model, sequence_length))
         path = outbox / f"{model}.onnx"
         program.save(path, external_data=False)
         return ConvertedModel(path=path, opset=written, exporter=f"torch.onnx {torch.__version__} (dynamo)")
@@ -74,11 +81,11 @@ def _export(network: torch.nn.Module, example: tuple[torch.Tensor, ...], names: 
         raise InvalidRequestError(f"{type(network).__name__} {text}") from err
 
 
-def _describe(program: Any, count: int) -> None:
-    """Say how many weights there are; drop the exporter's notes, which hold paths of this machine."""
+def _describe(program: Any, count: int, flops: int) -> None:
+    """Count weights and operations; drop the exporter's notes, which hold paths of this machine."""
     for node in program.model.graph.all_nodes():
         node.metadata_props.clear()
-    program.model.metadata_props[PARAMETERS_KEY] = str(count)
+    program.model.metadata_props.update({PARAMETERS_KEY: str(count), FLOPS_KEY: str(flops)})
 
 
 @contextlib.contextmanager
