@@ -8,12 +8,12 @@ import argparse
 import importlib
 import logging
 import os
-import signal
 import sys
 import threading
 from collections.abc import Sequence
 from pathlib import Path
 
+from greenbench_runtime.ending import Ending
 from greenbench_runtime.server import AddressError, Places, serving
 from greenbench_runtime.session import EngineParts, Session
 
@@ -34,13 +34,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Serve one engine; return the exit status."""
     options = _parser().parse_args(arguments)
     logging.basicConfig(stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s")
-    stop = threading.Event()
     try:
         session = _session(options.engine, options.device)
         # Frameworks set handlers of their own when they are imported: ours come after.
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: stop.set())
-        return _serve(session, _places(options), stop)
+        return _serve(session, _places(options), Ending())
     except AddressError as error:
         return _refused(error, status=2)
     except EngineStartError as error:
@@ -49,17 +46,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
 
 
-def _serve(session: Session, places: Places, stop: threading.Event) -> int:
+def _serve(session: Session, places: Places, ending: Ending) -> int:
     lost = threading.Event()
 
     def end_without_gpu() -> None:
         lost.set()
-        stop.set()
+        ending.set()
 
     try:
         with serving(session, places, on_lost_context=end_without_gpu) as address:
             _say(f"serving {session.facts.runtime} at {address}")
-            stop.wait()
+            ending.wait()
     finally:
         # Freeing what lay in a lost context fails once more, or never returns.
         if not lost.is_set():

@@ -6,6 +6,7 @@ what is no message is refused here.
 """
 
 from collections.abc import Callable, Iterator
+from functools import wraps
 from typing import Any
 
 import grpc
@@ -41,6 +42,8 @@ def _parsing(behaviour: _Behaviour, parse: _Parse, *, many: tuple[bool, bool]) -
     def read(raw: Any) -> Any:
         return (_parsed(one, parse) for one in raw) if requests_stream else _parsed(raw, parse)
 
+    # gRPC reads off the behaviour itself which threads serve it: a health watch must not take a handler's.
+    @wraps(behaviour)
     def answer(raw: Any, context: grpc.ServicerContext) -> Any:
         try:
             return behaviour(read(raw), context)
@@ -48,6 +51,7 @@ def _parsing(behaviour: _Behaviour, parse: _Parse, *, many: tuple[bool, bool]) -
             refused = str(err)
         return context.abort(grpc.StatusCode.INVALID_ARGUMENT, refused)
 
+    @wraps(behaviour)
     def answers(raw: Any, context: grpc.ServicerContext) -> Iterator[Any]:
         try:
             yield from behaviour(read(raw), context)
