@@ -52,6 +52,12 @@ def _outside(address):
     return not address.startswith(("file:", "data:"))
 
 
+def _serious(page):
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe is not installed")
+    found = axe.Axe().run(page).response["violations"]
+    return [item["id"] for item in found if item["impact"] in {"serious", "critical"}]
+
+
 def test_every_figure_draws_with_no_request_and_no_error(opened, kept):
     page = opened(kept)
     assert page.wrong == []
@@ -62,11 +68,23 @@ def test_every_figure_draws_with_no_request_and_no_error(opened, kept):
 
 @pytest.mark.parametrize(("size", "scheme"), [("desktop", "light"), ("desktop", "dark"), ("phone", "light")])
 def test_nothing_serious_for_those_who_cannot_see_it(opened, kept, size, scheme):
-    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe is not installed")
     page = opened(kept, size=size, scheme=scheme)
-    found = axe.Axe().run(page).response["violations"]
-    assert [item["id"] for item in found if item["impact"] in {"serious", "critical"}] == []
+    assert _serious(page) == []
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
+@pytest.mark.parametrize(("size", "scheme"), [("desktop", "light"), ("desktop", "dark"), ("phone", "light")])
+def test_nothing_serious_side_by_side_with_all_details_open(opened, kept, copy, size, scheme):
+    copy.manifest(run_id="second")
+    page = opened(kept, copy.path, size=size, scheme=scheme)
+    page.evaluate("document.querySelectorAll('details').forEach(part => { part.open = true })")
+    assert _serious(page) == []
+
+
+def test_an_image_without_words_is_found_serious(opened, kept):
+    page = opened(kept)
+    page.evaluate("document.querySelector('main').append(document.createElement('img'))")
+    assert _serious(page) == ["image-alt"]
 
 
 def test_a_mark_tells_its_figures_under_the_pointer(opened, kept):
