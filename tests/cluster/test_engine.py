@@ -1,7 +1,9 @@
 """The engine over hosts that are agents in this process: no Ray."""
 
+import io
 import shutil
 import sys
+import tarfile
 import time
 from pathlib import Path
 
@@ -10,9 +12,10 @@ import pytest
 from greenbench import __version__
 from greenbench.cluster.agent import Heard, HostAgent, Programs
 from greenbench.cluster.card import HostCard
-from greenbench.cluster.engine import HostLostError, measure_fleet
+from greenbench.cluster.engine import measure_fleet
 from greenbench.cluster.replay import replay
 from greenbench.cluster.request import FleetRequest
+from greenbench.cluster.shards import HostLostError
 from greenbench.core.errors import ConfigurationError, DamagedResultsError
 from greenbench.core.progress import Silence
 from greenbench.core.suite import parse_suite
@@ -264,3 +267,40 @@ def test_a_run_of_another_version_or_without_a_header_is_not_resumed(measured, t
     log.write_text("")
     with pytest.raises(DamagedResultsError, match="does not begin with 'fleet_started'"):
         replay(log, version=__version__)
+
+
+def archive(**member):
+    held = io.BytesIO()
+    with tarfile.open(fileobj=held, mode="w") as made:
+        entry = tarfile.TarInfo(member.pop("name"))
+        for key, value in member.items():
+            setattr(entry, key, value)
+        made.addfile(entry)
+    return held.getvalue()
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        archive(name="../../../outside"),
+        archive(name="link", type=tarfile.SYMTYPE, linkname="../../../outside"),
+        archive(name="hard", type=tarfile.LNKTYPE, linkname="/etc/passwd"),
+        archive(name="device", type=tarfile.CHRTYPE),
+        b"no archive",
+    ],
+    ids=["path", "symlink", "hardlink", "device", "bytes"],
+)
+def test_a_host_that_sends_what_leads_out_is_given_up_and_writes_nothing(measured, tmp_path, sent):
+    class Hostile(LocalHost):
+        def collect(self):
+            super().collect()
+            return sent
+
+    outcome = measured(Hostile("bad"), LocalHost("good"))
+    assert not outcome.missing
+    assert {own.fleet_node for own in StoredRun(outcome.folders[0]).manifest().shards} == {"good"}
+    assert "its archive is refused" in str(
+        [one for one in events(tmp_path) if one["event"] == "block_failed"]
+    )
+    assert not list(tmp_path.rglob("outside"))
+    assert not list(tmp_path.rglob("*.partial"))

@@ -1,10 +1,6 @@
 """One plan over several hosts: blocks are handed out, their trials heard as they end, and joined."""
 
-import io
-import itertools
 import json
-import shutil
-import tarfile
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -18,11 +14,11 @@ from greenbench.cluster.card import HostCard, clock_note, refusals
 from greenbench.cluster.dispatch import Dispatch, Task
 from greenbench.cluster.replay import ADMITTED, DEALT, FINISHED, STARTED, Replay, replay, started
 from greenbench.cluster.request import FleetRequest
-from greenbench.core.errors import ConfigurationError, FleetError
+from greenbench.cluster.shards import HostLostError, make_way, unpack
+from greenbench.core.errors import ConfigurationError
 from greenbench.core.progress import Observer
 from greenbench.core.shard import Shard, blocks_of
 from greenbench.report.reproduce import toml_lines
-from greenbench.results.durable import kept_in, sync_folder
 from greenbench.results.events import EventLog
 from greenbench.results.merge import merge_shards
 from greenbench.results.rows import trial_of
@@ -36,10 +32,6 @@ REST_S = 10.0
 """How long a host rests after its controller failed: an earlier one may still hold the state folder."""
 _ENDED = {0, 1}
 """A shard with invalid trials ends with 1 and is kept."""
-
-
-class HostLostError(FleetError):
-    """A host that no longer answers; its block is measured elsewhere, whole."""
 
 
 class Host(Protocol):
@@ -214,7 +206,7 @@ class Fleet:
             self.rests_until_s[host.name] = self.clock() + REST_S
             self._fail(dispatch, host, f"the controller ended with {heard.status}: {heard.said[-400:]}")
             return
-        _unpack(host.collect(), self.request.folder_of(task))
+        unpack(host.collect(), self.request.folder_of(task))
         dispatch.finish(host.name)
         self.log.append(FINISHED, node=host.name, shard=task.index, kind=task.kind, attempt=task.attempt)
 
@@ -241,38 +233,12 @@ class Fleet:
             groups.setdefault(str(task.kind) if self.request.replicate else "", []).append(task)
         for kind, tasks in groups.items():
             out = self.request.merged(kind)
-            _make_way(out)
+            make_way(out)
             shards = list(map(self.request.folder_of, tasks))
             found = merge_shards(shards, out, allow_incomplete=bool(missing))
             folders.append(found.folder)
             notes += found.notes
         return FleetOutcome(folders=tuple(folders), notes=tuple(notes), missing=missing)
-
-
-def _unpack(archive: bytes, folder: Path) -> None:
-    """Put a measured shard in its place, whole or not at all."""
-    partial = folder.with_name(f"{folder.name}.partial")
-    for left in (partial, folder):
-        # Of a controller that died before it wrote down that the block was measured.
-        shutil.rmtree(left, ignore_errors=True)
-    with kept_in(partial):
-        partial.mkdir(parents=True)
-        with tarfile.open(fileobj=io.BytesIO(archive)) as held:
-            held.extractall(partial, filter="data")
-        partial.rename(folder)
-        sync_folder(folder.parent)
-
-
-def _make_way(out: Path) -> None:
-    """Move aside what an earlier controller joined of fewer blocks; a joining that was cut off is nothing."""
-    if not (out / MANIFEST).is_file():
-        shutil.rmtree(out, ignore_errors=True)
-        return
-    for number in itertools.count(1):
-        aside = out.with_name(f"{out.name}.incomplete-{number}")
-        if not aside.exists():
-            out.rename(aside)
-            return
 
 
 def measure_fleet(

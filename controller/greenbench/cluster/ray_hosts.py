@@ -9,7 +9,8 @@ from urllib.parse import urlsplit
 
 from greenbench.cluster.agent import Heard, HostAgent, Programs
 from greenbench.cluster.card import HostCard
-from greenbench.cluster.engine import Host, HostLostError
+from greenbench.cluster.engine import Host
+from greenbench.cluster.shards import HostLostError
 from greenbench.core.errors import ConfigurationError
 
 RESOURCE = "greenbench_host"

@@ -1,0 +1,50 @@
+"""Measured shards on the disk of the host that asked: unpacked whole, never half."""
+
+import io
+import itertools
+import shutil
+import tarfile
+from pathlib import Path
+
+from greenbench.core.errors import FleetError
+from greenbench.results.durable import kept_in, sync_folder
+from greenbench.results.runs import MANIFEST
+
+
+class HostLostError(FleetError):
+    """A host that no longer answers; its block is measured elsewhere, whole."""
+
+
+def unpack(archive: bytes, folder: Path) -> None:
+    """Put a measured shard in its place, whole or not at all.
+
+    Raises:
+        HostLostError: The host sent what cannot be unpacked, or must not be.
+    """
+    partial = folder.with_name(f"{folder.name}.partial")
+    for left in (partial, folder):
+        # Of a controller that died before it wrote down that the block was measured.
+        shutil.rmtree(left, ignore_errors=True)
+    with kept_in(partial):
+        partial.mkdir(parents=True)
+        try:
+            with tarfile.open(fileobj=io.BytesIO(archive)) as held:
+                held.extractall(partial, filter="data")
+        except tarfile.TarError as err:
+            # A path or a link that leads out of the folder, a device, or bytes that are no archive.
+            shutil.rmtree(partial)
+            raise HostLostError(f"its archive is refused: {err}") from err
+        partial.rename(folder)
+        sync_folder(folder.parent)
+
+
+def make_way(out: Path) -> None:
+    """Move aside what an earlier controller joined of fewer blocks; a joining that was cut off is nothing."""
+    if not (out / MANIFEST).is_file():
+        shutil.rmtree(out, ignore_errors=True)
+        return
+    for number in itertools.count(1):
+        aside = out.with_name(f"{out.name}.incomplete-{number}")
+        if not aside.exists():
+            out.rename(aside)
+            return
