@@ -1,9 +1,11 @@
 """Wall time of one plan against the number of nodes, and what Ray's own processes cost beside windows.
 
-``python -m benchmarks.fleet [WINDOW_S]``. A Ray cluster on this machine; windows only sleep, so that several
-nodes of one machine do not slow each other down: what is timed is the engine, not inference.
+``python -m benchmarks.fleet [--window-s S] [--nodes N ...]``. A Ray cluster on this machine; windows only
+sleep, so that several nodes of one machine do not slow each other down: what is timed is the engine, not
+inference.
 """
 
+import argparse
 import os
 import platform
 import sys
@@ -24,24 +26,31 @@ from greenbench.core.suite import Suite, parse_suite
 
 HOST = str(Path(__file__).parents[1] / "tests" / "cluster" / "measuring_host.py")
 PROGRAMS = Programs(card=(sys.executable, HOST, "card"), controller=(sys.executable, HOST))
-NODES = (1, 2, 4)
-BLOCKS, ROUNDS, RUNTIMES = 8, 3, ("pytorch", "jax")
+BATCHES, ROUNDS, RUNTIMES = [1, 2, 4, 8, 16, 32, 64, 128], 3, ("pytorch", "jax")
+MODELS = ["resnet50", "bert_base"]
+BLOCKS = len(BATCHES) * len(MODELS)
 
 
 def main() -> None:
     """Print the table."""
-    window_s = float(sys.argv[1]) if len(sys.argv) > 1 else 2.0
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--window-s", type=float, default=10.0, help="length of a trial")
+    parser.add_argument("--nodes", type=int, nargs="+", default=[1, 2, 4, 8])
+    asked = parser.parse_args()
+    window_s, nodes = asked.window_s, sorted(asked.nodes)
     suite = _suite(window_s)
     host = f"{os.cpu_count()} CPUs, {platform.system()} {platform.release()}, {datetime.now(UTC):%Y-%m-%d}"
     trials = ROUNDS * len(RUNTIMES)
-    asked = f"{BLOCKS} blocks of {trials} trials, {window_s:g} s each"
-    print(f"{host}, `python -m benchmarks.fleet {window_s:g}`: {asked}\n")
-    print("| nodes | wall s | ideal s | over ideal | CPU of all Ray processes, % of one core |")
+    command = f"python -m benchmarks.fleet --window-s {window_s:g} --nodes {' '.join(map(str, nodes))}"
+    print(f"{host}, `{command}`: {BLOCKS} blocks of {trials} trials, {window_s:g} s each\n")
+    print("| nodes | wall s | ideal s | efficiency | CPU of all Ray processes, % of one core |")
     print("|---:|---:|---:|---:|---:|")
     with tempfile.TemporaryDirectory() as folder:
         cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
         try:
-            for count, before in zip(NODES, (0, *NODES), strict=False):
+            for count, before in zip(nodes, (0, *nodes), strict=False):
                 for number in range(before, count):
                     _add(cluster, Path(folder) / f"n{number}")
                 print(_row(cluster, suite, Path(folder), count, window_s), flush=True)
@@ -50,7 +59,7 @@ def main() -> None:
 
 
 def _suite(window_s: float) -> Suite:
-    matrix = {"runtime": list(RUNTIMES), "model": ["resnet50", "bert_base"], "batch_size": [1, 2, 4, 8]}
+    matrix = {"runtime": list(RUNTIMES), "model": MODELS, "batch_size": BATCHES}
     protocol = {"rounds": ROUNDS, "window_s": window_s}
     return parse_suite({"name": "fleet", "matrix": matrix, "protocol": protocol}, "benchmarks.fleet")
 
@@ -72,7 +81,7 @@ def _row(cluster: Cluster, suite: Suite, folder: Path, count: int, window_s: flo
         raise SystemExit("; ".join(outcome.missing))
     ideal_s = BLOCKS * ROUNDS * len(RUNTIMES) * window_s / count
     share = cpu_s / wall_s
-    return f"| {count} | {wall_s:.1f} | {ideal_s:.1f} | {wall_s / ideal_s:.2f} | {share:.1%} |"
+    return f"| {count} | {wall_s:.1f} | {ideal_s:.1f} | {ideal_s / wall_s:.2f} | {share:.1%} |"
 
 
 def _ray_cpu_s() -> dict[int, float]:

@@ -4,6 +4,7 @@ import io
 import shutil
 import sys
 import tarfile
+import threading
 import time
 from pathlib import Path
 
@@ -304,3 +305,27 @@ def test_a_host_that_sends_what_leads_out_is_given_up_and_writes_nothing(measure
     )
     assert not list(tmp_path.rglob("outside"))
     assert not list(tmp_path.rglob("*.partial"))
+
+
+class SlowToTell(LocalHost):
+    """Tells its card, and what is new for the first time, only once three hosts are asked."""
+
+    all_asked = threading.Barrier(3)
+    heard_before = False
+
+    def card(self, suite, launcher, device):
+        self.all_asked.wait(timeout=20)
+        return super().card(suite, launcher, device)
+
+    def hear(self):
+        if not self.heard_before:
+            self.all_asked.wait(timeout=20)
+        self.heard_before = True
+        return super().hear()
+
+
+def test_hosts_are_asked_at_once_so_that_a_silent_one_delays_nobody(measured):
+    hosts = [SlowToTell(name, label=name) for name in ("one", "two", "three")]
+    outcome = measured(*hosts, replicate=True, protocol={"rounds": 1, "window_s": 0.3})
+    assert not outcome.missing
+    assert len(outcome.folders) == 3

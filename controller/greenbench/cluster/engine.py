@@ -4,12 +4,14 @@ import json
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
 from greenbench import __version__
 from greenbench.bench.planning import blocks_in
 from greenbench.cluster.agent import Heard
+from greenbench.cluster.asking import ask_all
 from greenbench.cluster.card import HostCard, clock_note, refusals
 from greenbench.cluster.dispatch import Dispatch, Task
 from greenbench.cluster.replay import ADMITTED, DEALT, FINISHED, STARTED, Replay, replay, started
@@ -140,28 +142,33 @@ class Fleet:
             )
 
     def _turn(self, dispatch: Dispatch) -> None:
+        measuring = [host for name, (host, _) in self.there.items() if name in dispatch.running]
+        for host, heard in ask_all(measuring, lambda host: host.hear()):
+            self._guarded(dispatch, host, partial(self._hear, dispatch, host, heard))
         for name, (host, kind) in list(self.there.items()):
-            try:
-                if name in dispatch.running:
-                    self._hear(dispatch, host)
-                elif self.clock() < self.rests_until_s.get(name, 0.0):
-                    continue
-                elif task := dispatch.next_for(name, kind):
-                    self._start(host, task, len(blocks_of(self.request.suite)))
-            except HostLostError as err:
-                self._lose(dispatch, host, str(err))
+            if name in dispatch.running or self.clock() < self.rests_until_s.get(name, 0.0):
+                continue
+            if task := dispatch.next_for(name, kind):
+                self._guarded(dispatch, host, partial(self._start, host, task))
+
+    def _guarded(self, dispatch: Dispatch, host: Host, work: Callable[[], None]) -> None:
+        try:
+            work()
+        except HostLostError as err:
+            self._lose(dispatch, host, str(err))
 
     def _admit(self) -> None:
-        for host in self.hosts.arrived():
-            try:
-                asked_s = time.time()
-                card = host.card(self._suite_text, self.request.launcher, self.request.device)
-                note = clock_note(card, asked_s=asked_s, answered_s=time.time())
-            except HostLostError as err:
-                self.observer.note(f"{host.name}: {err}")
+        for host, said in ask_all(list(self.hosts.arrived()), self._card):
+            if isinstance(said, HostLostError):
+                self.observer.note(f"{host.name}: {said}")
                 self.hosts.abandon(host)
-                continue
-            self._judge(host, card, note)
+            else:
+                self._judge(host, *said)
+
+    def _card(self, host: Host) -> tuple[HostCard, str]:
+        asked_s = time.time()
+        card = host.card(self._suite_text, self.request.launcher, self.request.device)
+        return card, clock_note(card, asked_s=asked_s, answered_s=time.time())
 
     def _judge(self, host: Host, card: HostCard, note: str) -> None:
         kind = card.kind(host.label)
@@ -183,15 +190,16 @@ class Fleet:
     def _suite_text(self) -> str:
         return "\n".join(toml_lines(self.request.suite.as_mapping())) + "\n"
 
-    def _start(self, host: Host, task: Task, count: int) -> None:
-        asked = self.request
+    def _start(self, host: Host, task: Task) -> None:
+        asked, count = self.request, len(blocks_of(self.request.suite))
         options = ("--seed", str(asked.seed), "--shard", f"{task.index}/{count}", "--fleet-node", host.name)
         host.start(self._suite_text, (*options, "--launcher", asked.launcher, "--device", asked.device))
         self.observer.note(f"{host.name}: begins shard {task.index}/{count} (attempt {task.attempt})")
         self.log.append("block_started", node=host.name, shard=task.index, attempt=task.attempt)
 
-    def _hear(self, dispatch: Dispatch, host: Host) -> None:
-        heard = host.hear()
+    def _hear(self, dispatch: Dispatch, host: Host, heard: Heard | HostLostError) -> None:
+        if isinstance(heard, HostLostError):
+            raise heard
         task = dispatch.running[host.name]
         for event in map(json.loads, heard.lines):
             if event["event"] == "trial":
