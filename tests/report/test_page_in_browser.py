@@ -160,3 +160,11 @@ def test_two_runs_stand_side_by_side_before_their_own_sections(opened, kept, cop
     wide = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
     assert wide <= 0
     assert page.locator("article").count() == 2
+
+
+def test_every_section_is_in_sight_in_a_phones_header(opened, kept):
+    page = opened(kept, size="phone")
+    assert (
+        page.evaluate("(nav => nav.scrollWidth - nav.clientWidth)(document.querySelector('.bar nav'))") <= 0
+    )
+    assert page.get_by_role("link", name="greenbench").count() == 1
