@@ -2,7 +2,7 @@
 
 ``python -m benchmarks.large_run [--readings 10000000] [--from docs/results/h100-2026-11-23]`` copies a
 run, gives it so many readings over its own span of time, and prints wall seconds and the largest resident
-memory of each command, a process of its own.
+memory of each command, a process of its own; then how long Chromium takes to open the page and draw it all.
 """
 
 import argparse
@@ -14,14 +14,17 @@ import tempfile
 import time
 from datetime import UTC, datetime
 from pathlib import Path
+from statistics import median
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from playwright.sync_api import sync_playwright
 
 from greenbench.results.schema import READINGS
 
 _BATCH = 500_000
+_OPENINGS = 7
 _RUSAGE_KIB = 1024  # Linux counts ru_maxrss in KiB
 _SQL = "SELECT stream, count(*), min(value), max(value) FROM readings GROUP BY ALL ORDER BY 1"
 
@@ -67,6 +70,30 @@ def measured(arguments: list[str]) -> tuple[float, float]:
     return time.perf_counter() - begin, usage.ru_maxrss * _RUSAGE_KIB / 1024**2
 
 
+def opened_s(page: Path) -> list[float]:
+    """Return wall seconds from opening a page to its last figure drawn, each time in a fresh context.
+
+    Args:
+        page: A report.
+    """
+    chromium = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    if chromium is None:
+        raise SystemExit("no Chromium here; on Debian: apt-get install chromium")
+    found = []
+    with sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        for _ in range(_OPENINGS):
+            context = browser.new_context(offline=True)
+            view = context.new_page()
+            begin = time.perf_counter()
+            view.goto(page.as_uri())
+            view.wait_for_selector("html[data-drawn]")
+            found.append(time.perf_counter() - begin)
+            context.close()
+        browser.close()
+    return found
+
+
 def main() -> None:
     """Make the run, time the commands, print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -88,7 +115,12 @@ def main() -> None:
         for name, arguments in commands.items():
             seconds, peak = measured(arguments)
             print(f"| {name} | {seconds:.1f} | {peak:.0f} |")
-        print(f"\nthe page holds {(run / 'page.html').stat().st_size / 1024**2:.2f} MiB")
+        took = opened_s(run / "page.html")
+        size = (run / "page.html").stat().st_size / 1024**2
+        print(
+            f"\nthe page holds {size:.2f} MiB; Chromium opens and draws it in "
+            f"{median(took):.2f} s (median of {len(took)}; longest {max(took):.2f} s)"
+        )
 
 
 if __name__ == "__main__":
