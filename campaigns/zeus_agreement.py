@@ -46,14 +46,14 @@ class Row:
         zeus_s: Between Zeus's two stamps, seconds.
         window_j: Joules of greenbench's own window.
         window_s: Its length, seconds.
-        edge_u95_j: Half its 95% interval, joules.
+        edge_u95_j: Half its 95% interval, joules; None where unknown.
     """
 
     zeus_j: float
     zeus_s: float
     window_j: float
     window_s: float
-    edge_u95_j: float
+    edge_u95_j: float | None
 
     @property
     def same_stamps_j(self) -> float:
@@ -149,11 +149,15 @@ def table(kept: dict[str, Any]) -> str:
     rows = [
         f"| {number} | {row['zeus_s']:.3f} | {row['zeus_j']:.1f} "
         f"| {row['window_j'] / row['window_s'] * row['zeus_s']:.1f} | {row['difference']:+.3%} "
-        f"| {row['window_j']:.1f} J +- {row['edge_u95_j']:.1f} in {row['window_s']:.3f} s |"
+        f"| {row['window_j']:.1f} J{_half_interval(row['edge_u95_j'])} in {row['window_s']:.3f} s |"
         for number, row in enumerate(kept["windows"], 1)
     ]
     head = ["# ZeusMonitor and greenbench over the same stamps", "", *_told(kept), ""]
     return "\n".join([*head, f"| {' | '.join(columns)} |", "|" + "---|" * len(columns), *rows]) + "\n"
+
+
+def _half_interval(joules: float | None) -> str:
+    return ", interval unknown," if joules is None else f" +- {joules:.1f}"
 
 
 def _told(kept: dict[str, Any]) -> tuple[str, ...]:

@@ -1,6 +1,5 @@
 """From a measured load to the rows of ``trials.parquet``."""
 
-import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
@@ -14,8 +13,11 @@ from greenbench.core.reading import Domain
 from greenbench.core.trial import Absent, Baseline, Trial
 from greenbench.core.units import seconds_from_ns
 from greenbench.energy.estimate import estimate_cpu_j
+from greenbench.energy.joules import together
 from greenbench.energy.validity import judge
 from greenbench.energy.window import Window
+
+TOO_FEW_STEPS = "too few steps of the counter were read around the edges to tell how much they differ"
 
 FLOPS_ABSENT = "the runtime counted none; conversions made before they were counted carry none"
 """Why a row of ``parity.json`` may have no ``flops_per_sample``."""
@@ -202,13 +204,17 @@ def _with_energy(row: Trial, window: Window, instruments: Instruments) -> Trial:
     wanted = [] if scope == "none" else scope.split("+")
     missing = [name for name in wanted if name not in joules]
     total = sum(joules[name] for name in wanted) if wanted and not missing else None
-    edges_j2 = sum(energy.edge_u95_j**2 for domain, energy in window.energy.items() if domain.value in wanted)
+    edges_j = together(
+        [energy.edge_u95_j for domain, energy in window.energy.items() if domain.value in wanted]
+    )
     # What edges inside an iteration leave open of its count is open in the joules of a sample as well.
-    u95 = (edges_j2 + (window.iterations_u95 * total) ** 2) ** 0.5 if total is not None else None
+    u95 = together([edges_j, window.iterations_u95 * total]) if total is not None else None
     told = {item.domain for item in row.absent}
     absent = tuple(
         Absent(domain=name, reason="no reading covered this window") for name in missing if name not in told
     )
+    if total is not None and u95 is None:
+        absent += (Absent(domain="energy_u95_j", reason=TOO_FEW_STEPS),)
     return replace(
         row,
         energy_gpu_j=joules.get(Domain.GPU),
@@ -245,10 +251,10 @@ def _net_u95_j(row: Trial, open_w: Mapping[str, float | None]) -> float | None:
         open_w: Domain -> half the 95% interval of the baseline that was subtracted, watts.
     """
     known = [open_w.get(domain) for domain in row.energy_scope.split("+")]
-    if row.energy_u95_j is None or row.duration_s is None or None in known:
+    length_s = row.duration_s
+    if length_s is None:
         return None
-    baselines_j = [(half_w or 0.0) * row.duration_s for half_w in known]
-    return math.hypot(row.energy_u95_j, *baselines_j)
+    return together([row.energy_u95_j, *(None if half_w is None else half_w * length_s for half_w in known)])
 
 
 def net_of_host(trial: Trial, baselines: tuple[Baseline, ...], limits: Mapping[Rule, Limits]) -> Trial:

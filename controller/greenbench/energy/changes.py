@@ -116,8 +116,10 @@ def _phase(changes: Changes, index: int, period_ns: int) -> tuple[int, int]:
     return max(int(own), int(min(low, high))), min(0, int(max(low, high)))
 
 
-def step_scatter(changes: Changes, instants_ns: tuple[int, ...], period_s: float) -> float:
+def step_scatter(changes: Changes, instants_ns: tuple[int, ...], period_s: float) -> float | None:
     """Return how much single steps of the counter differ around some edges, in the counter's unit.
+
+    None where fewer than `FEWEST_STEPS` were seen around each: then nothing is known of it.
 
     A window's energy is no better known than one step's: the sensor closes a step a little early or late at
     either end of both. The standard deviation of the steps around each edge, about a line through them, since
@@ -139,7 +141,7 @@ def step_scatter(changes: Changes, instants_ns: tuple[int, ...], period_s: float
     places = np.round((changes.by_ns[1:] - changes.by_ns[:1]) / period_ns)
     fits = [_about_line(places[chosen], steps[chosen]) for chosen in near if len(chosen) >= FEWEST_STEPS]
     expected = sum(expected for _, expected in fits)
-    return float(np.sqrt(sum(squares for squares, _ in fits) / expected)) if expected else 0.0
+    return float(np.sqrt(sum(squares for squares, _ in fits) / expected)) if expected else None
 
 
 def _about_line(places: NDArray[np.float64], steps: NDArray[np.float64]) -> tuple[float, float]:

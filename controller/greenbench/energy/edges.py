@@ -25,7 +25,8 @@ class Edges:
         source: ``counter``, ``rapl`` or ``runtime``.
         begin: First edge.
         end: Last edge, later than the first.
-        scatter_j: Standard deviation of single steps of the counter around the edges; 0 for other sources.
+        scatter_j: Standard deviation of single steps of the counter around the edges; 0 for other sources,
+            None where too few steps were seen to tell.
         iterations_u95: Half the width of the 95% interval of the iterations between the edges, as a share
             of them: what interpolating inside an iteration leaves open.
     """
@@ -33,7 +34,7 @@ class Edges:
     source: str
     begin: Edge
     end: Edge
-    scatter_j: float = 0.0
+    scatter_j: float | None = 0.0
     iterations_u95: float = 0.0
 
     @property
@@ -104,7 +105,7 @@ def _series(record: Record, meters: MeterSet, domain: Domain) -> Series | None:
     return record.get(streams[0]) if streams else None
 
 
-def _ordered(source: str, begin: Edge | None, end: Edge | None, scatter_j: float) -> Edges | None:
+def _ordered(source: str, begin: Edge | None, end: Edge | None, scatter_j: float | None) -> Edges | None:
     if begin is None or end is None or end.t_ns <= begin.t_ns:
         return None
     return Edges(source=source, begin=begin, end=end, scatter_j=scatter_j)

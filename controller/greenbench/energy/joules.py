@@ -1,8 +1,8 @@
 """Joules of every domain between two edges, and how well the edges know them."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from math import sqrt
+from math import hypot, sqrt
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,11 +35,11 @@ class Energy:
 
     Attributes:
         joules: Gross.
-        edge_u95_j: Half the width of the 95% interval that the two edges leave, joules.
+        edge_u95_j: Half the width of the 95% interval that the two edges leave, joules; None where unknown.
     """
 
     joules: float
-    edge_u95_j: float
+    edge_u95_j: float | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,9 +83,15 @@ def joules_of(record: Record, meters: MeterSet, edges: Edges) -> Joules:
             continue
         energy[domain] = Energy(
             joules=sum(part.joules for part in parts),
-            edge_u95_j=sqrt(sum(part.edge_u95_j**2 for part in parts)),
+            edge_u95_j=together([part.edge_u95_j for part in parts]),
         )
     return Joules(energy=energy, absent=tuple(absent), resets=tuple(resets))
+
+
+def together(parts: Sequence[float | None]) -> float | None:
+    """Return what independent parts leave open together; None where one of them is unknown."""
+    known = [part for part in parts if part is not None]
+    return hypot(*known) if len(known) == len(parts) else None
 
 
 def cumulative(series: Series, meters: MeterSet) -> NDArray[np.float64]:
@@ -160,9 +166,8 @@ def _of_changes(series: Series, meters: MeterSet, edges: Edges) -> Energy:
     joules = delta(edges.begin.value, edges.end.value, wraps_at=None)
     watts = joules / edges.duration_s
     stamps_j = [watts * edge.uncertainty_s / sqrt(3) for edge in (edges.begin, edges.end)]
-    return Energy(
-        joules=joules, edge_u95_j=_TWO_SIDED_95 * sqrt(sum(part**2 for part in (*stamps_j, edges.scatter_j)))
-    )
+    open_j = together([*stamps_j, edges.scatter_j])
+    return Energy(joules=joules, edge_u95_j=None if open_j is None else _TWO_SIDED_95 * open_j)
 
 
 def _of_polls(series: Series, meters: MeterSet, edges: Edges) -> Energy:
