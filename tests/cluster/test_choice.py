@@ -43,5 +43,6 @@ def test_a_resume_goes_with_the_engine_of_its_run(tmp_path, there, on_ray, own, 
         resumed_fleet("run", tmp_path, on_ray=on_ray, own=own)
 
 
-def test_a_run_of_one_host_is_left_to_its_own_resume(tmp_path):
-    assert resumed_fleet("run", tmp_path, on_ray=False, own={}) is None
+@pytest.mark.parametrize("run", ["run", ".", "..", "/", ""])
+def test_a_run_of_one_host_is_left_to_its_own_resume(tmp_path, run):
+    assert resumed_fleet(run, tmp_path, on_ray=False, own={}) is None

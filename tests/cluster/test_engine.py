@@ -219,6 +219,16 @@ def test_a_block_whose_shard_is_gone_or_half_unpacked_is_measured_anew(measured,
     assert not shard.with_name("0001.partial").exists()
 
 
+def test_a_block_measured_again_by_another_kind_of_host_is_joined_once(measured, tmp_path):
+    outcome = measured(LocalHost("one", label="A"))
+    shutil.rmtree(tmp_path / "out" / "all.shards" / "all" / "0001")
+    shutil.rmtree(outcome.folders[0])
+    again = measured(LocalHost("two", label="B"), resume=True)
+    shutil.rmtree(again.folders[0])
+    joined = measured(resume=True)
+    assert len(StoredRun(joined.folders[0]).trials()) == 2
+
+
 def test_what_was_joined_of_fewer_blocks_is_kept_aside(measured, tmp_path):
     first = measured(LocalHost("one", fails=3))
     assert first.missing

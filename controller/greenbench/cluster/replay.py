@@ -46,7 +46,8 @@ def started(request: FleetRequest, version: str) -> dict[str, Any]:
 
 def find_log(run: str, out: Path) -> Path | None:
     """Return the log of a run over several hosts, by its id or merged folder; None where there is none."""
-    names = (Path(run), out / run)
+    # Absolute first: "." has no name of its own.
+    names = [path for path in (Path(run).absolute(), (out / run).absolute()) if path.name]
     return next(
         (log for name in names if (log := name.with_name(f"{name.name}.fleet.jsonl")).is_file()), None
     )
@@ -86,7 +87,9 @@ def replay(log: Path, *, version: str) -> tuple[FleetRequest, Replay]:
 def _finished(events: Iterable[Mapping[str, Any]], request: FleetRequest) -> tuple[Task, ...]:
     """A block counts where the log and the disk both have it: a shard is renamed into place whole."""
     found = {
-        (one["shard"], one["kind"]): Task(index=one["shard"], kind=one["kind"], attempt=one["attempt"])
+        (one["shard"], one["kind"] if request.replicate else None): Task(
+            index=one["shard"], kind=one["kind"], attempt=one["attempt"]
+        )
         for one in events
         if one["event"] == FINISHED
     }

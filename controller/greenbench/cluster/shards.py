@@ -8,7 +8,6 @@ from pathlib import Path
 
 from greenbench.core.errors import FleetError
 from greenbench.results.durable import kept_in, sync_folder
-from greenbench.results.runs import MANIFEST
 
 
 class HostLostError(FleetError):
@@ -39,9 +38,8 @@ def unpack(archive: bytes, folder: Path) -> None:
 
 
 def make_way(out: Path) -> None:
-    """Move aside what an earlier controller joined of fewer blocks; a joining that was cut off is nothing."""
-    if not (out / MANIFEST).is_file():
-        shutil.rmtree(out, ignore_errors=True)
+    """Move aside what an earlier controller joined of fewer blocks, or did not join to the end."""
+    if not out.exists():
         return
     for number in itertools.count(1):
         aside = out.with_name(f"{out.name}.incomplete-{number}")
