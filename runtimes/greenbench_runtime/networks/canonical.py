@@ -3,7 +3,7 @@
 Names and shapes are those of torchvision (ResNet-50 v1.5, MobileNetV2) and transformers (BERT-base).
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from math import prod
 from pathlib import Path
 
@@ -58,16 +58,32 @@ def read_canonical(model: str, path: Path) -> dict[str, Array]:
     except (SafetensorError, OSError) as err:
         reason = str(err).splitlines()[0] if str(err) else type(err).__name__
         raise InvalidRequestError(f"{path.name} is not a whole safetensors file ({reason})") from err
+    check_fit(tensors, expected, file=path.name, network="the network")
+    return tensors
+
+
+def check_fit(
+    tensors: Mapping[str, Array], expected: Mapping[str, Shape], *, file: str, network: str
+) -> None:
+    """Refuse tensors that are not a network's: one too few, one misshapen, one too many.
+
+    Args:
+        tensors: By name.
+        expected: Shape of every tensor of the network.
+        file: What to call their file in an error.
+        network: What to call the network.
+
+    Raises:
+        InvalidRequestError: Names the tensor.
+    """
     for name, shape in expected.items():
         if name not in tensors:
-            raise InvalidRequestError(f"{path.name} lacks the tensor {name} of shape {list(shape)}")
+            raise InvalidRequestError(f"{file} lacks the tensor {name} of shape {list(shape)}")
         if tensors[name].shape != shape:
-            found = f"{list(tensors[name].shape)}; the network needs {list(shape)}"
-            raise InvalidRequestError(f"{path.name} holds {name} with shape {found}")
+            found = f"{list(tensors[name].shape)}; {network} needs {list(shape)}"
+            raise InvalidRequestError(f"{file} holds {name} with shape {found}")
     if strange := sorted(set(tensors) - set(expected)):
-        text = f"holds tensors that the network does not have, first {strange[0]}"
-        raise InvalidRequestError(f"{path.name} {text}")
-    return tensors
+        raise InvalidRequestError(f"{file} holds tensors that {network} does not have, first {strange[0]}")
 
 
 def parameters(model: str) -> int:

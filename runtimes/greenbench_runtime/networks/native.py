@@ -13,6 +13,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import load_file, save_file
 
 from greenbench_runtime.engine import Array, InvalidRequestError, UnsupportedError
+from greenbench_runtime.networks.canonical import Shape, check_fit
 
 NETWORK_KEY = "greenbench.network"
 """Metadata key under which a file of native weights names its network."""
@@ -21,8 +22,6 @@ RESIDUAL_SCALE = 0.25
 NATURAL_SPREAD = (0.05, 20.0)
 LEAST_DISTANCE = 1e-2
 """As for canonical weights: see `torch_weights`."""
-
-Shape = tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,14 +91,7 @@ def read_native(path: Path, expected: Mapping[str, Shape], *, network: str) -> d
         kind = f"weights of {found}" if found else "canonical weights"
         raise InvalidRequestError(f'{path.name} holds {kind}; weights = "native" needs those of {network}')
     tensors = load_file(path)
-    for name, shape in expected.items():
-        if name not in tensors:
-            raise InvalidRequestError(f"{path.name} lacks the tensor {name} of shape {list(shape)}")
-        if tensors[name].shape != shape:
-            wrong = f"{list(tensors[name].shape)}; {network} needs {list(shape)}"
-            raise InvalidRequestError(f"{path.name} holds {name} with shape {wrong}")
-    if strange := sorted(set(tensors) - set(expected)):
-        raise InvalidRequestError(f"{path.name} holds tensors that {network} lacks, first {strange[0]}")
+    check_fit(tensors, expected, file=path.name, network=network)
     return tensors
 
 
