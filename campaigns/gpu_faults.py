@@ -13,7 +13,6 @@
 """
 
 import argparse
-import os
 import subprocess
 import sys
 import time
@@ -26,12 +25,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from greenbench.bench.context import Context, Options, open_context
+from campaigns.held_load import add_host_options, cell_of, options_of
+from greenbench.bench.context import Context, open_context
 from greenbench.bench.inputs import batch
-from greenbench.bench.planning import make_plan
 from greenbench.core.errors import FleetError, RuntimeCallError, RuntimeDiedError
 from greenbench.core.plan import Cell
-from greenbench.core.suite import Suite
 
 MODEL, LENGTH = "bert_base", 128
 LARGE_BATCH = 4096
@@ -64,19 +62,7 @@ class Row:
 
 
 def _cell(context: Context, runtime: str, batch_size: int) -> Cell:
-    matrix = {
-        "runtime": (runtime,),
-        "mode": ("default",),
-        "model": (MODEL,),
-        "precision": ("fp32",),
-        "batch_size": (batch_size,),
-        "sequence_length": (LENGTH,),
-    }
-    suite = Suite.model_validate({"name": "gpu-faults", "matrix": matrix})
-    plan = make_plan(suite, context.catalogue, context.view, seed=0)
-    if not plan.cells:
-        raise SystemExit(plan.left_out[0].reason)
-    return plan.cells[0]
+    return cell_of(context, runtime=runtime, model=MODEL, batch_size=batch_size, sequence_length=LENGTH)
 
 
 def _outputs(context: Context, runtime: str) -> NDArray[np.float32]:
@@ -173,20 +159,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--launcher", default="auto", choices=("auto", "docker", "venv"))
-    parser.add_argument("--env", action="append", default=[], metavar="RUNTIME=PYTHON")
+    add_host_options(parser, launcher="auto")
     parser.add_argument("--runtimes", nargs="+", default=["pytorch", "onnxruntime"])
     parser.add_argument("--table", type=Path)
     asked = parser.parse_args(arguments)
-    environments = {name: Path(python) for name, _, python in (pair.partition("=") for pair in asked.env)}
-    state = os.environ.get("GREENBENCH_STATE")
-    options = Options(
-        state=Path(state) if state else None,
-        launcher=asked.launcher,
-        device="cuda",
-        environments=environments,
-    )
-    with open_context(options) as context:
+    with open_context(options_of(asked)) as context:
         found = tuple(rows(context, asked.runtimes))
         gpu = context.meters.facts["gpu"]
         said = table(found, f"{gpu['name']}, driver {gpu['driver']}")

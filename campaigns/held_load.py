@@ -97,16 +97,25 @@ class HeldLoad:
         return int(told[-1]) if len(told) else 0
 
 
-def cell_of(context: Context, *, runtime: str, model: str, batch_size: int, mode: str = "default") -> Cell:
-    """Return one image model's cell in fp32; ends the program where this host cannot run it."""
+def cell_of(
+    context: Context,
+    *,
+    runtime: str,
+    model: str,
+    batch_size: int,
+    mode: str = "default",
+    sequence_length: int = 128,
+) -> Cell:
+    """Return one cell in fp32; ends the program where this host cannot run it. Images have no length."""
     matrix = {
         "runtime": (runtime,),
         "mode": (mode,),
         "model": (model,),
         "precision": ("fp32",),
         "batch_size": (batch_size,),
+        "sequence_length": (sequence_length,),
     }
-    suite = Suite.model_validate({"name": "held-load", "matrix": matrix})
+    suite = Suite.model_validate({"name": "campaign", "matrix": matrix})
     plan = make_plan(suite, context.catalogue, context.view, seed=0)
     if not plan.cells:
         raise SystemExit(plan.left_out[0].reason)
@@ -174,11 +183,16 @@ def _warm_up(stream: RunStream, recorder: Recorder, instruments: Instruments, ca
     )
 
 
-def add_options(parser: argparse.ArgumentParser) -> None:
-    """Add what every campaign with a held load is asked: launcher, environments, what to load."""
-    parser.add_argument("--launcher", default="venv", choices=("auto", "docker", "venv"))
+def add_host_options(parser: argparse.ArgumentParser, *, launcher: str) -> None:
+    """Add what every campaign on a GPU is asked of its host, for `options_of`."""
+    parser.add_argument("--launcher", default=launcher, choices=("auto", "docker", "venv"))
     parser.add_argument("--env", action="append", default=[], metavar="RUNTIME=PYTHON")
     parser.add_argument("--gpu", default="0", help="index or UUID")
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add what every campaign with a held load is asked: launcher, environments, what to load."""
+    add_host_options(parser, launcher="venv")
     parser.add_argument("--runtime", default="pytorch")
     parser.add_argument("--model", default="resnet50")
     parser.add_argument("--batch-size", type=int, default=64)
