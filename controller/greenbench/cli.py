@@ -85,8 +85,11 @@ def _options(
     env: list[str] | None = None,
     suite: "Suite | None" = None,
     cpu_meter: str | None = None,
+    push: str | None = None,
+    pull: str | None = None,
 ) -> "Options":
     from greenbench.bench.context import Options
+    from greenbench.fleet.exchange import exchange_of
 
     given = dict(suite.host.env) if suite else {}
     given |= dict(_pair(item) for item in env or ())
@@ -100,6 +103,7 @@ def _options(
         environments={name: Path(python) for name, python in given.items()},
         cpu_meter=cpu_meter or (suite.protocol.cpu_meter if suite else "powercap"),
         gpu_energy=suite.protocol.gpu_energy if suite else "counter",
+        exchange=exchange_of(push=push, pull=pull),
     )
 
 
@@ -167,6 +171,15 @@ def up(
     env: Env = None,
     suite: Annotated[str | None, typer.Option("--suite", help="Prepare what this suite needs.")] = None,
     settings: Settings = None,
+    pull: Annotated[
+        str | None,
+        typer.Option(
+            "--pull", metavar="REGISTRY|LIST", help="Take images from a registry, or by a list of --push."
+        ),
+    ] = None,
+    push: Annotated[
+        str | None, typer.Option("--push", metavar="REGISTRY", help="Push images; list them by digest.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Build images or environments, make models and conversions, prove parity. Idempotent."""
@@ -176,7 +189,15 @@ def up(
 
     wanted = _suite(suite or "quick", settings, None)
     with open_context(
-        _options(launcher=launcher, device=device, base_image=base_image, env=env, suite=wanted)
+        _options(
+            launcher=launcher,
+            device=device,
+            base_image=base_image,
+            env=env,
+            suite=wanted,
+            pull=pull,
+            push=push,
+        )
     ) as context:
         needs = needs_of(wanted, context.view, every_model=suite is None and not settings)
         names = runtimes or (runtimes_of(wanted, context.catalogue) if suite else ())

@@ -133,12 +133,13 @@ def test_a_window_twice_as_long_holds_twice_the_iterations(greenbench, built_ven
         assert ended.status == 0, ended.err
         (folder,) = (tmp_path / f"out{seconds}").iterdir()
         own = [trial for trial in rows(folder) if trial["runtime"] == "onnxruntime"]
-        figures[seconds] = {
-            key: np.median([trial[key] for trial in own]) for key in ("iterations", "latency_p50_s")
-        }
-    # A shared machine: the claim is twice against once, not the last percent.
-    assert figures[4]["iterations"] / figures[2]["iterations"] == pytest.approx(2, rel=0.3)
-    assert figures[4]["latency_p50_s"] == pytest.approx(figures[2]["latency_p50_s"], rel=0.3)
+        # A shared machine only takes away: the window that lost least is told, and not its last percent.
+        figures[seconds] = (
+            max(trial["iterations"] for trial in own),
+            min(trial["latency_p50_s"] for trial in own),
+        )
+    assert figures[4][0] / figures[2][0] == pytest.approx(2, rel=0.3)
+    assert figures[4][1] == pytest.approx(figures[2][1], rel=0.3)
 
 
 @pytest.mark.container

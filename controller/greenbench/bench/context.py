@@ -16,6 +16,7 @@ from greenbench.energy.meter import MeterSet, open_meters
 from greenbench.fleet.assets import assets_root
 from greenbench.fleet.catalog import read_catalog
 from greenbench.fleet.choice import Choice, choose
+from greenbench.fleet.exchange import NO_EXCHANGE, Exchange, ImageList
 from greenbench.fleet.launcher import DEFAULT_BASE_IMAGE, LaunchSettings
 from greenbench.fleet.state import StateFolder
 
@@ -36,6 +37,7 @@ class Options:
         environments: Runtime -> Python of an adopted environment.
         cpu_meter: ``powercap`` or ``pyrapl``.
         gpu_energy: ``counter`` or ``polled``.
+        exchange: Images that are pushed, or pulled instead of built.
     """
 
     state: Path | None = None
@@ -46,6 +48,7 @@ class Options:
     environments: Mapping[str, Path] = field(default_factory=dict)
     cpu_meter: str = "powercap"
     gpu_energy: str = "counter"
+    exchange: Exchange = NO_EXCHANGE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,9 +104,10 @@ def open_context(options: Options) -> Iterator[Context]:
         settings = LaunchSettings(
             state=state,
             assets=assets,
-            base_image=options.base_image or remembered_base_image(state),
+            base_image=base_image_of(options, state),
             gpu_uuid=str(gpu.get("uuid", "")),
             environments=options.environments,
+            exchange=options.exchange,
         )
         choice = choose(options.launcher, settings)
         house = House(
@@ -131,6 +135,13 @@ def open_context(options: Options) -> Iterator[Context]:
             view=view,
             choice=choice,
         )
+
+
+def base_image_of(options: Options, state: StateFolder) -> str:
+    """Return the base image: as named, else of the list to pull, else the last one used, else the default."""
+    pulled = options.exchange.pull
+    listed = pulled.base_image if isinstance(pulled, ImageList) else None
+    return options.base_image or listed or remembered_base_image(state)
 
 
 def remembered_base_image(state: StateFolder) -> str:

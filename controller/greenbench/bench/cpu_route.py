@@ -5,7 +5,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from greenbench.bench.context import Context, remembered_base_image
+from greenbench.bench.context import Context, base_image_of
 from greenbench.core.errors import FleetError, NotBuiltError
 from greenbench.core.progress import Observer
 from greenbench.energy.meter import MeterSet, with_cpu
@@ -69,7 +69,8 @@ def _sidecar(context: Context, tree: Path = POWERCAP_TREE) -> Iterator[RaplSidec
     settings = LaunchSettings(
         state=context.state,
         assets=assets_root(),
-        base_image=context.options.base_image or remembered_base_image(context.state),
+        base_image=base_image_of(context.options, context.state),
+        exchange=context.options.exchange,
     )
     try:
         yield RaplSidecar(settings, engine, tree=tree)

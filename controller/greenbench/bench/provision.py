@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from greenbench.bench.context import Context, remember_base_image, remembered_base_image
+from greenbench.bench.context import Context, base_image_of, remember_base_image
 from greenbench.bench.conversions import conversions_settled, convert_models
 from greenbench.bench.cpu_route import build_sidecar
 from greenbench.bench.house import House
@@ -96,7 +96,7 @@ def _provision(context: Context, runtimes: Sequence[str], needs: Needs, observer
         observer.note(f"{house.reference.title} is built too: it makes the models' weights and conversions")
         wanted.insert(0, house.reference.name)
     if house.launcher.name == "docker":
-        base_image = context.options.base_image or remembered_base_image(state)
+        base_image = base_image_of(context.options, state)
         observer.note(f"base image {base_image}")
         remember_base_image(state, base_image)
         build_sidecar(context, observer)
@@ -105,6 +105,10 @@ def _provision(context: Context, runtimes: Sequence[str], needs: Needs, observer
     for spec in specs:
         observer.step(f"building {spec.name} ({house.launcher.name}, {house.device})")
         builds[spec.name] = house.launcher.build(spec, house.device, observer)
+    if context.options.exchange.push:
+        observer.note(
+            f"pushed images are listed by digest in {state.images}: `greenbench up --pull images.json`"
+        )
     make_models(house, state, needs, wanted, observer)
     convert_models(house, state, needs, wanted, observer)
     prover = Prover(house=house, needs=needs, observer=observer)

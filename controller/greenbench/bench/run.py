@@ -259,6 +259,7 @@ def _runtime(context: Context, spec: RuntimeSpec, observer: Observer) -> Runtime
     return RuntimeEntry(
         launcher=build.launcher,
         image_digest=build.identity if build.launcher == "docker" else None,
+        image_reference=build.reference,
         lock_sha256=build.requirements_sha256,
         python=says.python,
         packages=dict(build.packages) | dict(says.versions),

@@ -29,7 +29,7 @@ def choose(name: str, settings: LaunchSettings, *, launchers: Mapping[str, Opene
         launchers: How each is opened.
 
     Raises:
-        ConfigurationError: Another name, or environments adopted under ``docker``.
+        ConfigurationError: Another name, environments adopted under ``docker``, images exchanged without it.
         EngineUnavailableError: ``docker`` was asked for and no engine answers.
     """
     if name == "remote":
@@ -40,6 +40,13 @@ def choose(name: str, settings: LaunchSettings, *, launchers: Mapping[str, Opene
         raise ConfigurationError(f"unknown launcher {name!r}; allowed: auto, docker, venv")
     if name == "docker" and settings.environments:
         raise ConfigurationError("--env adopts environments under --launcher venv only, not under docker")
+    if (name == "venv" or settings.environments) and settings.exchange.asked:
+        raise ConfigurationError(
+            f"{settings.exchange.asked} is for images of --launcher docker; environments have none"
+        )
+    if name == "auto" and settings.exchange.asked:
+        sentence = f"launcher docker: {settings.exchange.asked} is for images"
+        return Choice(launcher=launchers["docker"](settings), sentence=sentence)
     if name != "auto":
         return Choice(launcher=launchers[name](settings), sentence=f"launcher {name}: asked for")
     return _automatic(settings, launchers)

@@ -5,6 +5,8 @@ import os
 import shutil
 import time
 from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from docker.errors import APIError, ImageNotFound
@@ -30,6 +32,7 @@ from greenbench.fleet.inventory import (
 )
 from greenbench.fleet.launcher import Build, LaunchSettings
 from greenbench.fleet.pip_settings import read_pip_settings
+from greenbench.fleet.registry import FINGERPRINT, ImageExchange
 
 UNPRIVILEGED = 65532
 """User and group of containers where the caller is root: the usual number of ``nonroot``."""
@@ -44,6 +47,17 @@ def container_owner(*, rootless: bool) -> tuple[int, int]:
     return os.getuid(), os.getgid()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Made:
+    """An image that stands now: what of it was done here, and how a registry calls it."""
+
+    image: Image
+    reused: bool
+    reference: str | None = None
+    pulled: bool = False
+    notes: tuple[str, ...] = ()
+
+
 class DockerLauncher:
     """Compose builds and creates; the Docker SDK starts, watches and stops. See `launcher.Launcher`."""
 
@@ -56,6 +70,7 @@ class DockerLauncher:
         self._client = engine.client
         self._owner = container_owner(rootless=engine.rootless)
         self._compose = ComposeTool(settings, owner=self._owner)
+        self._exchange = ImageExchange(engine.client, settings)
 
     @classmethod
     def connect(cls, settings: LaunchSettings) -> "DockerLauncher":
@@ -67,19 +82,22 @@ class DockerLauncher:
         return cls(settings, docker_engine.connect())
 
     def build(self, runtime: RuntimeSpec, device: str, observer: Observer) -> Build:
-        """Build the image and create the container, or find that they stand."""
+        """Build or pull the image and create the container, or find that they stand."""
         begun_s = time.monotonic()
         self._state.create()
         order = self._order(runtime, device)
-        notes: tuple[str, ...] = ()
-        image = self._image(order)
-        reused = image is not None
-        if image is None:
-            notes = self._build_image(runtime, order, observer)
-            image = self._client.images.get(order.tag)
+        made = (
+            self._pulled(order, observer)
+            if self._settings.exchange.pull
+            else self._standing(order) or self._built_here(runtime, order, observer)
+        )
         self._create(order, observer)
-        build = self._facts(order, image, reused=reused, elapsed_s=time.monotonic() - begun_s, notes=notes)
+        build = self._facts(order, made, elapsed_s=time.monotonic() - begun_s)
         save_build(build, self._record(order))
+        if self._settings.exchange.push:
+            observer.step(f"pushing the image of {order.runtime}")
+            build = replace(build, reference=self._exchange.push(made.image, order.name))
+            save_build(build, self._record(order))
         return build
 
     def built(self, runtime: RuntimeSpec, device: str) -> Build | None:
@@ -147,7 +165,29 @@ class DockerLauncher:
             image = self._client.images.get(order.tag)
         except ImageNotFound:
             return None
-        return image if image.labels.get("greenbench.fingerprint") == order.fingerprint else None
+        return image if image.labels.get(FINGERPRINT) == order.fingerprint else None
+
+    def _standing(self, order: ImageOrder) -> _Made | None:
+        image = self._image(order)
+        if image is None:
+            return None
+        kept = load_build(self._record(order), identity=str(image.id))
+        if kept is None:
+            return _Made(image=image, reused=True)
+        return _Made(image=image, reused=True, reference=kept.reference, pulled=kept.pulled)
+
+    def _pulled(self, order: ImageOrder, observer: Observer) -> _Made:
+        wanted = self._exchange.wanted(order.name)
+        standing = self._standing(order)
+        if standing is not None and standing.reference == wanted:
+            return standing
+        observer.step(f"pulling {wanted}")
+        image = self._exchange.pull(wanted, order.name, tag=order.tag)
+        return _Made(image=image, reused=False, reference=wanted, pulled=True)
+
+    def _built_here(self, runtime: RuntimeSpec, order: ImageOrder, observer: Observer) -> _Made:
+        notes = self._build_image(runtime, order, observer)
+        return _Made(image=self._client.images.get(order.tag), reused=False, notes=notes)
 
     def _build_image(self, runtime: RuntimeSpec, order: ImageOrder, observer: Observer) -> tuple[str, ...]:
         pip = read_pip_settings()
@@ -178,9 +218,8 @@ class DockerLauncher:
         self._state.prepare_run(order.runtime, owner=self._host_owner())
         self._compose.create(order, log_path=self._state.logs / f"create-{order.runtime}.log")
 
-    def _facts(
-        self, order: ImageOrder, image: Image, *, reused: bool, elapsed_s: float, notes: tuple[str, ...]
-    ) -> Build:
+    def _facts(self, order: ImageOrder, made: _Made, *, elapsed_s: float) -> Build:
+        image = made.image
         kept = load_build(self._record(order), identity=str(image.id))
         held = Inventory(python=kept.python, packages=kept.packages) if kept else self._inventory(image)
         try:
@@ -196,10 +235,11 @@ class DockerLauncher:
             requirements_sha256=order.requirements_sha256,
             python=held.python,
             packages=held.packages,
-            log_path=self._state.logs / f"build-{order.runtime}-{order.device}.log",
-            reused=reused,
+            log_path=None if made.pulled else self._state.logs / f"build-{order.runtime}-{order.device}.log",
+            reused=made.reused,
             elapsed_s=elapsed_s,
-            notes=notes,
+            notes=made.notes,
+            reference=made.reference,
         )
 
     def _inventory(self, image: Image) -> Inventory:
@@ -230,7 +270,7 @@ class DockerLauncher:
         for record in sorted(self._state.builds.glob("docker-*.json")):
             yield self._remove_image(json.loads(record.read_text(encoding="utf-8"))["identity"])
             record.unlink()
-        superseded = {"label": "greenbench.fingerprint", "dangling": True}
+        superseded = {"label": FINGERPRINT, "dangling": True}
         for image in self._client.images.list(filters=superseded):
             yield self._remove_image(str(image.id))
 
@@ -238,7 +278,12 @@ class DockerLauncher:
         try:
             image = self._client.images.get(identity)
             name = image.tags[0] if image.tags else str(image.short_id)
-            self._client.images.remove(identity)
+            # One name after another: by its id an image of two names, a registry's too, is not removed.
+            for own in (*image.tags, *(image.attrs.get("RepoDigests") or ())):
+                with suppress(ImageNotFound):
+                    self._client.images.remove(own)
+            with suppress(ImageNotFound):
+                self._client.images.remove(identity)
         except ImageNotFound:
             return f"image {identity[:19]} was gone already"
         except APIError as error:
@@ -251,7 +296,3 @@ class DockerLauncher:
 
     def _record(self, order: ImageOrder) -> Path:
         return self._state.builds / f"docker-{order.runtime}-{order.device}.json"
-
-
-def _tell(observer: Observer, runtime: str, line: str) -> None:
-    observer.step(f"{runtime}: {line[:160]}")

@@ -8,6 +8,7 @@ from pathlib import Path
 from greenbench.core.errors import BuildError, FleetError
 from greenbench.fleet.build_inputs import BuildInputs
 from greenbench.fleet.build_log import base_image_refused, failing_line, plain_line
+from greenbench.fleet.exchange import ImageName
 from greenbench.fleet.launcher import LaunchSettings
 from greenbench.fleet.logged_command import run_logged
 
@@ -34,6 +35,11 @@ class ImageOrder:
     def tag(self) -> str:
         """The image's name."""
         return f"greenbench/{self.runtime}:{self.device}"
+
+    @property
+    def name(self) -> ImageName:
+        """What tells it from all others in a registry."""
+        return ImageName(runtime=self.runtime, device=self.device, fingerprint=self.fingerprint)
 
 
 class ComposeTool:

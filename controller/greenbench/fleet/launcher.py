@@ -9,6 +9,7 @@ from typing import Protocol, Self
 from greenbench.core.errors import FleetError, RuntimeDiedError
 from greenbench.core.progress import Observer
 from greenbench.core.runtime import RuntimeSpec
+from greenbench.fleet.exchange import NO_EXCHANGE, Exchange
 from greenbench.fleet.state import StateFolder
 
 DEFAULT_BASE_IMAGE = "python:3.11-slim"
@@ -27,6 +28,7 @@ class LaunchSettings:
         gpu_uuid: The GPU to compute on; empty on the CPU.
         environments: Runtime -> Python of an environment that is adopted (``venv`` only).
         memory_limit_bytes: Most memory a container may use; 0 for no limit.
+        exchange: Images that are pushed, or pulled instead of built (``docker`` only).
     """
 
     state: StateFolder
@@ -35,6 +37,7 @@ class LaunchSettings:
     gpu_uuid: str = ""
     environments: Mapping[str, Path] = field(default_factory=dict)
     memory_limit_bytes: int = NO_MEMORY_LIMIT
+    exchange: Exchange = NO_EXCHANGE
 
     def need_gpu(self) -> str:
         """Return the UUID of the GPU to compute on.
@@ -63,6 +66,8 @@ class Build:
         reused: Whether it stood already.
         elapsed_s: What building, or finding it, took.
         notes: Sentences that `up` prints: what was handed to the build and what was not.
+        reference: ``REPOSITORY@sha256:...`` by which a registry has the image; None where it was never pushed
+            or pulled.
     """
 
     runtime: str
@@ -76,6 +81,12 @@ class Build:
     reused: bool
     elapsed_s: float
     notes: tuple[str, ...] = ()
+    reference: str | None = None
+
+    @property
+    def pulled(self) -> bool:
+        """Whether it came from a registry, so that nothing was built here."""
+        return self.reference is not None and self.log_path is None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

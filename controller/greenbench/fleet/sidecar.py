@@ -21,8 +21,10 @@ from greenbench.core.errors import BuildError, FleetError, MeterError, NotBuiltE
 from greenbench.core.progress import Observer
 from greenbench.fleet.build_inputs import tree_hash
 from greenbench.fleet.docker_engine import Engine
+from greenbench.fleet.exchange import ImageAbsentError, ImageName
 from greenbench.fleet.launcher import LaunchSettings
 from greenbench.fleet.logged_command import run_logged
+from greenbench.fleet.registry import FINGERPRINT, ImageExchange
 from greenbench.fleet.state import StateFolder
 
 NAME = "rapl-sidecar"
@@ -83,6 +85,7 @@ class RaplSidecar:
             engine: One that answers.
             tree: The powercap tree to mount; another one in tests.
         """
+        self._settings = settings
         self._state: StateFolder = settings.state
         self._base_image = settings.base_image
         self._folder = settings.assets / "docker" / "sidecar"
@@ -99,15 +102,35 @@ class RaplSidecar:
         return tree_hash((self._folder,), seed=self._base_image)
 
     def build(self, observer: Observer) -> None:
-        """Build the image, or find that it stands.
+        """Build or pull the image, or find that it stands; push it where that is asked.
+
+        A registry that has none leaves it to be built here, which needs the base image alone, and says so.
 
         Raises:
             BuildError: Docker could not build it; names the log.
+            FleetError: The registry refused or does not answer.
         """
-        if self.built():
-            return
-        observer.step("building the image of the RAPL sidecar")
         self._state.create()
+        exchange = ImageExchange(self._engine.client, self._settings)
+        name = ImageName(runtime=NAME, device="cpu", fingerprint=self._fingerprint)
+        if not self.built() and not self._pulled(exchange, name, observer):
+            self._build(observer)
+        if self._settings.exchange.push:
+            exchange.push(self._engine.client.images.get(self.tag), name)
+
+    def _pulled(self, exchange: ImageExchange, name: ImageName, observer: Observer) -> bool:
+        if not self._settings.exchange.pull:
+            return False
+        try:
+            exchange.pull(exchange.wanted(name), name, tag=self.tag)
+        except ImageAbsentError as absent:
+            observer.note(f"the RAPL sidecar is built here: {absent}")
+            return False
+        self._keep_record()
+        return True
+
+    def _build(self, observer: Observer) -> None:
+        observer.step("building the image of the RAPL sidecar")
         log_path = self._state.logs / f"build-{NAME}.log"
         arguments = (f"BASE_IMAGE={self._base_image}", f"FINGERPRINT={self._fingerprint}")
         flags = [part for argument in arguments for part in ("--build-arg", argument)]
@@ -121,6 +144,9 @@ class RaplSidecar:
             raise BuildError(
                 f"building the RAPL sidecar's image failed (log: {log_path})", log_path=str(log_path)
             )
+        self._keep_record()
+
+    def _keep_record(self) -> None:
         identity = str(self._engine.client.images.get(self.tag).id)
         # `down --images` removes what such records name.
         record = self._state.builds / f"docker-{NAME}.json"
@@ -132,7 +158,7 @@ class RaplSidecar:
             image = self._engine.client.images.get(self.tag)
         except ImageNotFound:
             return False
-        return image.labels.get("greenbench.fingerprint") == self._fingerprint
+        return image.labels.get(FINGERPRINT) == self._fingerprint
 
     @contextmanager
     def reading(self) -> Iterator[RaplReader]:

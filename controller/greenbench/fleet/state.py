@@ -69,6 +69,11 @@ class StateFolder:
         return self.root / "builds"
 
     @property
+    def images(self) -> Path:
+        """The list of images that were pushed to a registry."""
+        return self.root / "images.json"
+
+    @property
     def bytecode(self) -> Path:
         """Compiled Python of adopted environments."""
         return self.root / "bytecode"

@@ -75,7 +75,7 @@ def runtime_rows(manifest: Manifest) -> list[list[str]]:
 
 def _digest(entry: RuntimeEntry) -> str:
     if entry.image_digest:
-        return entry.image_digest
+        return entry.image_reference or entry.image_digest
     return (
         f"lock {entry.lock_sha256}" if entry.lock_sha256 else "adopted environment" if entry.adopted else "-"
     )

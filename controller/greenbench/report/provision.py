@@ -15,10 +15,13 @@ from greenbench.results.events import plain
 def print_up(builds: Mapping[str, Build], proofs: Sequence[Proof], console: Console) -> None:
     """Print one line per runtime and the parity table."""
     for name, build in builds.items():
-        how = "stands" if build.reused else f"built in {duration(build.elapsed_s)}"
+        done = "pulled" if build.pulled else "built"
+        how = "stands" if build.reused else f"{done} in {duration(build.elapsed_s)}"
         console.print(
             f"{name}: {how} ({build.launcher}, {build.device}, {build.identity[:23]})", soft_wrap=True
         )
+        if build.reference:
+            console.print(f"  {build.reference}", soft_wrap=True, markup=False)
         for note in build.notes:
             console.print(f"  {note}", soft_wrap=True, markup=False)
     console.print(

@@ -92,6 +92,7 @@ class RuntimeEntry(_Part):
     Attributes:
         launcher: ``docker`` or ``venv``.
         image_digest: Of its image; None under ``venv``.
+        image_reference: ``REPOSITORY@sha256:...`` by which a registry has it; None where none does.
         lock_sha256: Of its requirements; None where an environment was adopted.
         python: Its Python.
         packages: Package -> version, all that is installed.
@@ -100,6 +101,7 @@ class RuntimeEntry(_Part):
 
     launcher: str
     image_digest: str | None = None
+    image_reference: str | None = None
     lock_sha256: str | None = None
     python: str | None = None
     packages: dict[str, str] = {}
