@@ -7,7 +7,7 @@ STAMP := $(VENV)/.installed
 DEV_STAMP := $(VENV)/.installed-dev
 LAUNCHER ?= auto
 
-.PHONY: bench test lint unit cloud-check cuda-images gate-noise gpu-faults zeus-agreement aa-pairs kill-campaign fuzz-campaign soak audit protos wheel locks footprint clean help
+.PHONY: bench test lint unit cloud-check cuda-images gate-noise gpu-faults zeus-agreement aa-pairs kill-campaign fuzz-campaign soak soak-run audit protos wheel locks footprint clean help
 
 help:  ## what the targets do
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -77,9 +77,11 @@ cloud-check: $(DEV_STAMP)  ## SkyPilot's own parser, in an environment apart, re
 	GREENBENCH_SKY_PYTHON=$(CURDIR)/$(VENV)-sky/bin/python $(BIN)/pytest tests/cloud
 
 N ?= 200
-kill-campaign: $(DEV_STAMP)  ## kill runs at random moments N times, resume and verify them
-	$(BIN)/greenbench up onnxruntime --launcher venv
-	$(BIN)/python -m campaigns.kills --kills $(N) --kept docs/results/kill-campaign.json $(if $(filter 0,$(shell id -u)),--small-disk)
+CAMPAIGN_LAUNCHER ?= venv
+kill-campaign: $(DEV_STAMP)  ## kill runs at random moments N times, resume and verify them; CAMPAIGN_LAUNCHER=docker restarts an engine too
+	$(BIN)/greenbench up onnxruntime --launcher $(CAMPAIGN_LAUNCHER) --device cpu --set model=mobilenet_v2
+	$(BIN)/python -m campaigns.kills --kills $(N) --launcher $(CAMPAIGN_LAUNCHER) --kept docs/results/kill-campaign.json \
+	  $(if $(filter 0,$(shell id -u)),--small-disk)
 
 REQUESTS ?= 10000
 SECONDS ?= 3600
@@ -96,6 +98,10 @@ soak: $(DEV_STAMP)  ## load, run, unload for SECONDS; memory, descriptors, socke
 	$(BIN)/greenbench up onnxruntime --launcher venv
 	$(BIN)/python -m campaigns.soak --seconds $(SECONDS) --share $(SHARE) --python "$(ONNXRUNTIME)" \
 	  --models $(GREENBENCH_STATE)/models --table docs/results/soak.md
+
+soak-run: $(DEV_STAMP)  ## `greenbench run` for SECONDS in containers; memory, descriptors, sockets, threads, containers flat
+	$(BIN)/greenbench up pytorch onnxruntime --launcher docker --device cpu --set model=mobilenet_v2
+	$(BIN)/python -m campaigns.soak_run --seconds $(SECONDS) --launcher docker --table docs/results/soak-run.md
 
 # --strict: a package that the service does not know is a failure, not a clean bill.
 audit: $(DEV_STAMP)  ## ask the advisory service about every pinned requirement and the controller's own

@@ -1,8 +1,8 @@
 """Kills a run with SIGKILL at random moments, resumes it, and checks that nothing was lost or done twice.
 
 `python -m campaigns.kills --kills 20 --kept FILE`: real runs of a real runtime, one after the other. Kills
-hit the controller or the runtime; writes are torn, the disk is filled. Prints a line
-per broken promise; status 1 where there is one.
+hit the controller, the runtime (its container under ``docker``) or the engine below it; writes are torn, the
+disk is filled. Prints a line per broken promise; status 1 where there is one.
 """
 
 import argparse
@@ -21,8 +21,10 @@ from typing import Any
 
 import psutil
 
+from campaigns.own_engine import OwnEngine, own_engine
 from campaigns.tally import Tally, keep_chunks, read_chunks, table
 from campaigns.torn import tear
+from greenbench.fleet.state import StateFolder
 
 RUN = (
     *("--device", "cpu", "--only", "runtime=onnxruntime,model=mobilenet_v2", "--rounds", "4"),
@@ -30,8 +32,8 @@ RUN = (
     *("--set", "protocol.baseline_host_s=0.2", "--set", "protocol.baseline_loaded_s=0.2"),
     *("--set", "protocol.rest_cap_s=0.1", "--set", "validity.not_steady.invalid=1000.0"),
 )
-SHARES = {"controller": 0.4, "runtime": 0.25, "torn write": 0.2, "full disk": 0.15}
-"""How often each kind of fault is drawn."""
+SHARES = {"controller": 0.4, "runtime": 0.25, "torn write": 0.2, "full disk": 0.15, "engine": 0.2}
+"""How often each kind of fault is drawn; one that this campaign cannot do is a kill of the controller."""
 
 BALLAST = "ballast"
 
@@ -55,15 +57,18 @@ def trials_of(folder: Path) -> dict[str, Any]:
 class Campaign:
     """Runs, kills and checks in one folder."""
 
-    def __init__(self, out: Path, *, launcher: str, seed: int) -> None:
+    def __init__(self, out: Path, *, launcher: str, seed: int, engine: OwnEngine | None = None) -> None:
         """Prepare a campaign.
 
         Args:
             out: Parent of the runs' folders.
             launcher: ``venv`` or ``docker``.
             seed: Of the moments.
+            engine: That runs the containers and may be killed; None under ``venv``.
         """
         self._out = out
+        self._engine = engine
+        self._engine_hit = False
         self._launcher = launcher
         self._random = random.Random(seed)  # noqa: S311 - moments, not secrets
         self.tally = Tally(seed=seed, launcher=launcher)
@@ -77,6 +82,7 @@ class Campaign:
 
     def _one_run(self, left: int) -> None:
         before = set(self._folders())
+        self._engine_hit = False
         began, length_s = time.monotonic(), 12.0
         for _ in range(min(left, self._random.randint(1, 6))):
             folder = next(iter(set(self._folders()) - before), None)
@@ -120,14 +126,14 @@ class Campaign:
         kind = self._random.choices(list(SHARES), list(SHARES.values()))[0]
         if kind == "full disk" and os.path.ismount(self._out):
             self._fill(process)
+        elif kind == "engine" and self._engine is not None:
+            self._restart(process, self._engine)
         else:
             self._kill(process, kind)
         return True
 
     def _kill(self, process: subprocess.Popen[str], kind: str) -> None:
-        victim = self._runtime() if kind == "runtime" else None
-        if victim is not None:
-            victim.kill()
+        if kind == "runtime" and self._runtime_killed():
             self.tally.kills["runtime"] += 1
             time.sleep(self._random.uniform(0.0, 2.0))
         process.kill()
@@ -157,14 +163,27 @@ class Campaign:
         if "the disk is full" not in said or "Traceback" in said:
             self.tally.broken.append(f"a full disk, and the run said: {said[-300:]!r}")
 
-    def _runtime(self) -> psutil.Process | None:
-        notes = (_state() / "run").glob("*/process.json")
-        for note in notes:
+    def _restart(self, process: subprocess.Popen[str], engine: OwnEngine) -> None:
+        """Restart the engine under the run; then let the run go on for a while, or kill it at once."""
+        engine.restart(self._random.choice((signal.SIGKILL, signal.SIGTERM)))
+        self._engine_hit = True
+        self.tally.kills["engine"] += 1
+        try:
+            process.communicate(timeout=self._random.choice((0.0, 20.0)))
+        except subprocess.TimeoutExpired:
+            self._kill(process, "controller")
+
+    def _runtime_killed(self) -> bool:
+        if self._launcher == "docker":
+            running = _containers("--quiet")
+            return bool(running) and _docker("kill", "--signal", "KILL", *running).returncode == 0
+        for note in (_state() / "run").glob("*/process.json"):
             try:
-                return psutil.Process(int(json.loads(note.read_text())["pid"]))
+                psutil.Process(int(json.loads(note.read_text())["pid"])).kill()
             except (OSError, ValueError, psutil.Error):
                 continue
-        return None
+            return True
+        return False
 
     def _kept(self, folder: Path | None, seen: dict[str, object]) -> None:
         now = trials_of(folder) if folder else {}
@@ -175,7 +194,10 @@ class Campaign:
 
     def _whole(self, folder: Path, ended: subprocess.CompletedProcess[str]) -> None:
         self.tally.runs += 1
-        found = list(_broken(folder, ended))
+        found = list(_broken(folder, ended, may_fail=self._engine_hit))
+        running = _containers("--quiet") if self._engine else [str(one.pid) for one in _runtimes_alive()]
+        if running:
+            found.append(f"runtimes that still run: {running}")
         self.tally.broken += [f"{folder.name}: {sentence}" for sentence in found]
 
 
@@ -183,7 +205,24 @@ def _state() -> Path:
     return Path(os.environ["GREENBENCH_STATE"])
 
 
-def _broken(folder: Path, ended: subprocess.CompletedProcess[str]) -> Iterator[str]:
+def _containers(*options: str) -> list[str]:
+    """Return this state folder's containers that run, as ``docker ps`` shows them."""
+    label = f"label=greenbench.state={StateFolder.at(_state()).identity}"
+    return _docker("ps", "--filter", label, *options).stdout.split()
+
+
+def _docker(*words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(["docker", *words], capture_output=True, text=True, check=False)
+
+
+def _broken(folder: Path, ended: subprocess.CompletedProcess[str], *, may_fail: bool) -> Iterator[str]:
+    """Yield broken promises.
+
+    Args:
+        folder: Of a run that was hit.
+        ended: What resumed it last.
+        may_fail: Whether a load may have failed with both attempts, which is kept and told.
+    """
     events = events_of(folder)
     if not events or events[-1]["event"] != "run_finished":
         yield f"it did not finish (status {ended.returncode}): {ended.stderr[-300:]}"
@@ -193,12 +232,11 @@ def _broken(folder: Path, ended: subprocess.CompletedProcess[str]) -> Iterator[s
     if len(set(windows)) < len(windows):
         yield "a window was measured twice"
     order = json.loads((folder / "manifest.json").read_text())["order"]
-    if {(load, number) for load in order for number in (1, 2)} != set(windows):
+    failed = {row["load_id"] for row in rows if may_fail and row["failure"]} - {load for load, _ in windows}
+    if {(load, number) for load in order if load not in failed for number in (1, 2)} != set(windows):
         yield f"it holds {len(set(windows))} windows of {2 * len(order)}"
     if left := [str(item) for item in folder.rglob("*") if item.suffix == ".tmp" or item.name == "parts"]:
         yield f"leftovers: {left}"
-    if running := [str(process.pid) for process in _runtimes_alive()]:
-        yield f"runtimes that still run: {running}"
     command = [sys.executable, "-m", "greenbench.cli", "verify", str(folder)]
     verified = subprocess.run(command, capture_output=True, text=True, check=False)
     if verified.returncode:
@@ -224,15 +262,29 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     chunks = read_chunks(options.kept) if options.kept else []
     began, seed = time.monotonic(), options.seed or 1 + max((chunk.seed for chunk in chunks), default=0)
-    with tempfile.TemporaryDirectory(prefix="greenbench-kills-") as name:
-        campaign = Campaign(Path(name), launcher=options.launcher, seed=seed)
-        with _small_disk(Path(name)) if options.small_disk else nullcontext():
-            tally = campaign.until(options.kills)
+    with (
+        tempfile.TemporaryDirectory(prefix="greenbench-kills-") as name,
+        _small_disk(Path(name)) if options.small_disk else nullcontext(),
+        _engine() if options.launcher == "docker" else nullcontext() as engine,
+    ):
+        campaign = Campaign(Path(name), launcher=options.launcher, seed=seed, engine=engine)
+        tally = campaign.until(options.kills)
     tally.seconds = round(time.monotonic() - began, 1)
     print(table([*chunks, tally]))
     if options.kept:
         keep_chunks(options.kept, [*chunks, tally])
     return int(bool(tally.broken))
+
+
+@contextmanager
+def _engine() -> Iterator[OwnEngine]:
+    """Yield an engine of our own on which ONNX Runtime's container stands."""
+    with own_engine("greenbench/onnxruntime:cpu") as engine:
+        up = [sys.executable, "-m", "greenbench.cli", "up", "onnxruntime", "--launcher", "docker"]
+        subprocess.run(
+            [*up, "--device", "cpu", "--set", "model=mobilenet_v2"], check=True, stdout=subprocess.DEVNULL
+        )
+        yield engine
 
 
 @contextmanager

@@ -7,12 +7,14 @@ from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
-KINDS = ("controller", "runtime", "torn write", "full disk")
+KINDS = ("controller", "runtime", "torn write", "full disk", "engine")
 """What is done to a run, in the order of the table's columns."""
 
 TEXT = """\
 `make kill-campaign`. A run of ONNX Runtime on the CPU is hit one to six times, resumed,
-and verified. Each row is one chunk of the campaign, which goes on where it stopped."""
+and verified. Under `docker` the runtime is a sealed container on an engine of the campaign's own; `engine` is
+that engine killed or restarted under the run. Each row is one chunk of the campaign, which goes on
+where it stopped."""
 
 
 @dataclass(slots=True, kw_only=True)

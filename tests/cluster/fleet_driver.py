@@ -1,4 +1,4 @@
-"""A controller over a Ray cluster, in a process of its own, to be killed: ``ADDRESS SUITE OUT``."""
+"""A controller over a Ray cluster, in a process of its own: ``ADDRESS SUITE OUT [ANSWER_S]``."""
 
 import sys
 from pathlib import Path
@@ -13,8 +13,8 @@ from greenbench.core.progress import Silence
 HOST = str(Path(__file__).with_name("measuring_host.py"))
 
 if __name__ == "__main__":
-    address, suite, out = sys.argv[1:]
+    address, suite, out, *answer_s = sys.argv[1:]
     request = FleetRequest(suite=load_suite(Path(suite)), seed=3, out=Path(out), run_id="all")
     programs = Programs(card=(sys.executable, HOST, "card"), controller=(sys.executable, HOST))
-    with ray_hosts(address, programs) as hosts:
+    with ray_hosts(address, programs, answer_s=float(*answer_s or ["30"])) as hosts:
         measure_fleet(hosts, request, Silence())

@@ -136,6 +136,15 @@ def test_another_host_starts_the_same_image_without_building(pushed, registry, h
     assert not engine.client.images.list(filters={"label": "greenbench.runtime=carried"})
 
 
+def test_an_image_that_another_state_folder_uses_keeps_all_its_names(pushed, registry, host, engine):
+    mine, yours = host(pull=registry)[0], host(pull=registry)[0]
+    for launcher in (mine, yours):
+        launcher.build(RUNTIME, "cpu", Silence())
+    assert "is made from it" in " ".join(mine.down(images=True))
+    assert yours.built(RUNTIME, "cpu") is not None
+    yours.down(images=True)
+
+
 def test_an_image_built_here_gives_way_to_the_registrys(pushed, registry, host, engine):
     build, _ = pushed
     forget(engine)

@@ -103,7 +103,8 @@ def _provision(context: Context, runtimes: Sequence[str], needs: Needs, observer
     builds = {}
     specs = [spec for name in wanted for spec in _builds(house, name, needs)]
     for spec in specs:
-        observer.step(f"building {spec.name} ({house.launcher.name}, {house.device})")
+        doing = "fetching" if context.options.exchange.pull else "building"
+        observer.step(f"{doing} {spec.name} ({house.launcher.name}, {house.device})")
         builds[spec.name] = house.launcher.build(spec, house.device, observer)
     if context.options.exchange.push:
         observer.note(

@@ -278,6 +278,8 @@ class DockerLauncher:
         try:
             image = self._client.images.get(identity)
             name = image.tags[0] if image.tags else str(image.short_id)
+            if users := self._client.containers.list(all=True, filters={"ancestor": identity}):
+                return f"kept image {name}: container {users[0].name} is made from it"
             # One name after another: by its id an image of two names, a registry's too, is not removed.
             for own in (*image.tags, *(image.attrs.get("RepoDigests") or ())):
                 with suppress(ImageNotFound):
