@@ -1,8 +1,9 @@
 """Measures for an hour with `greenbench run`, and looks whether the controller or its containers grow.
 
-`python -m campaigns.soak_run --seconds 3600 --launcher docker`: MobileNetV2 in PyTorch and ONNX Runtime on the
-CPU, one load after another, a fresh runtime each (`greenbench up` must have made them in GREENBENCH_STATE).
-At the end the run is interrupted as Ctrl-C does. Gives 1 where something grew, was left or ended otherwise.
+`python -m campaigns.soak_run --seconds 3600 --launcher docker`: MobileNetV2 in PyTorch and ONNX Runtime on
+the CPU, one load after another, a fresh runtime each (`greenbench up` must have made them in
+GREENBENCH_STATE). At the end the run is interrupted as Ctrl-C does. Gives 1 where something grew, was left
+or ended otherwise.
 """
 
 import argparse
@@ -127,9 +128,9 @@ def report(soaked: Soaked, *, command: str, launcher: str, picture: str) -> str:
         "",
         *growth_table(judge(soaked.watch.samples)),
         "",
-        "Of the controller's process. Seen at every look: processes below it "
-        f"{min(soaked.processes)} to {max(soaked.processes)}, containers of the state folder "
-        f"{min(soaked.containers)} to {max(soaked.containers)}.",
+        "Of the controller's process. At every look:",
+        f"processes below it {min(soaked.processes)} to {max(soaked.processes)},",
+        f"containers of the state folder {min(soaked.containers)} to {max(soaked.containers)}.",
         f"Failed loads: {soaked.failed}. Left running: {', '.join(soaked.left) or 'nothing'}.",
         "",
         f"![What the controller held]({picture})",

@@ -36,6 +36,7 @@ class Host:
     watts: Of = STEADY
     instant_gain: float = 1.0
     lost_j: float = 0.0
+    frozen_s: float = END_S
     throttled: Of = NEVER
     foreign: Of = NEVER
     others_cores: float = 0.0
@@ -99,6 +100,7 @@ class Host:
         watts = self.watts(GRID)
         joules = np.concatenate([[0.0], np.cumsum((watts[1:] + watts[:-1]) / 2 * np.diff(GRID))])
         joules[self.window_s / 2 < GRID - BEGIN_S] -= self.lost_j
+        joules[self.frozen_s < GRID] = joules[np.searchsorted(GRID, self.frozen_s)]
         at = np.arange(0, END_S, 0.003)
         stretches = dense_stretches((self._asked,), PERIOD_S)
         dense = np.any([(at * SECOND >= first) & (at * SECOND <= last) for first, last in stretches], axis=0)

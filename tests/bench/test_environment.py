@@ -19,6 +19,7 @@ from greenbench.bench.trial import MeasuredLoad
 from greenbench.core.doubt import Rule, Verdict
 from greenbench.core.progress import Silence
 from greenbench.core.suite import parse_suite
+from greenbench.energy.host import suspended_s
 from greenbench.energy.meter import MeterSet
 from greenbench.energy.validity import DEFAULT_LIMITS
 from greenbench.fleet.launcher import Build
@@ -200,3 +201,21 @@ def test_a_run_interrupted_after_its_pilot_resumes_to_the_same_number(measured, 
         trials = execute(bench_of(folder), plan)
         assert len(list(folder.events("rounds_fixed"))) == 1
     assert len({trial.round for trial in trials}) == event["rounds"]
+
+
+def test_a_host_that_sleeps_during_a_load_makes_it_invalid_and_says_for_how_long(measured, tmp_path):
+    measured([400.0])
+    plan, slept = plan_of(), iter([5.0, 65.5])
+    with folder_for(plan, tmp_path) as folder:
+        bench = bench_of(folder, gpu=GPU)
+        awake = replace(bench.instruments, suspended=lambda: next(slept))
+        (trial,) = execute(replace(bench, instruments=awake), plan)
+        assert rules(trial)[Rule.ENVIRONMENT_CHANGED].verdict is Verdict.INVALID
+    told = (tmp_path / "run" / "events.jsonl").read_text()
+    assert "the host was suspended for 60.5 s" in told
+
+
+def test_this_hosts_sleep_is_told_by_its_kernel():
+    before = suspended_s()
+    assert before > -0.001
+    assert suspended_s() - before < 0.01

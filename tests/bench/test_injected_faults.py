@@ -126,7 +126,7 @@ def on_providers(**nodes: int):
     return _static_doubts(cell, replace(FACTS, nodes_per_provider=nodes), EQUAL, DEFAULT_LIMITS)
 
 
-def in_environment(*, now=GPU, start=START, build=BUILD):
+def in_environment(*, now=GPU, start=START, build=BUILD, slept_s=0.0):
     """What a load gets when the driver and the container say this at its end."""
     meters = MeterSet(facts={"gpu": now}, conditions=lambda: dict(now))
     bench = SimpleNamespace(
@@ -136,7 +136,7 @@ def in_environment(*, now=GPU, start=START, build=BUILD):
         folder=SimpleNamespace(log=lambda *_, **__: None),
     )
     load = MeasuredLoad(facts=FACTS, parity=EQUAL, build=build)
-    return schedule._in_its_environment(bench, PLANNED, load).doubts
+    return schedule._in_its_environment(bench, PLANNED, load, slept_s=slept_s).doubts
 
 
 PYRAPL = MeterSet(
@@ -211,6 +211,7 @@ CASES = (
         1.0,
         lambda: in_environment(now=GPU | {"power_limit_w": 500.0}),
     ),
+    case("the host sleeps", Rule.ENVIRONMENT_CHANGED, I, 1.0, lambda: in_environment(slept_s=3.0)),
     case(
         "another image",
         Rule.ENVIRONMENT_CHANGED,
@@ -230,6 +231,14 @@ def test_a_healthy_host_raises_nothing():
     assert in_environment() == ()
     assert on_providers(CUDAExecutionProvider=100) == ()
     assert drifting(100.0).doubts == ()
+
+
+def test_a_counter_that_freezes_gives_no_joules_and_says_why():
+    window = Host(frozen_s=6.0).window()
+    assert Domain.GPU not in window.energy
+    (absent,) = [item for item in window.absent if item.domain == "gpu"]
+    assert "did not change close after both of the window's asked edges" in absent.reason
+    assert window.iterations
 
 
 def test_every_limit_of_every_rule_has_a_case():

@@ -1,12 +1,15 @@
 """What another user of the same host can reach: tried as that user, by a process with its uid."""
 
 import os
+import socket
 import stat
 import subprocess
 import sys
 from pathlib import Path
 
 import psutil
+
+from greenbench.fleet.client import RuntimeClient
 
 NOBODY = 65534
 
@@ -74,3 +77,23 @@ def test_a_runtime_process_listens_on_its_socket_alone(standing):
         link for one in family for link in one.net_connections("inet") if link.status == psutil.CONN_LISTEN
     ]
     assert listening == []
+
+
+def doors(*pids: int) -> list[str]:
+    """Return where processes and their descendants listen on a network."""
+    found = []
+    for pid in pids:
+        for process in (psutil.Process(pid), *psutil.Process(pid).children(recursive=True)):
+            listening = (one for one in process.net_connections("inet") if one.status == psutil.CONN_LISTEN)
+            found += [f"{one.laddr.ip}:{one.laddr.port}" for one in listening]
+    return found
+
+
+def test_neither_a_runtime_nor_its_controller_listens_on_a_network(standing):
+    with RuntimeClient(standing.address) as client:
+        assert client.describe().runtime
+        assert doors(standing.pid, os.getpid()) == []
+    with socket.socket() as door:
+        door.bind(("127.0.0.1", 0))
+        door.listen()
+        assert doors(os.getpid()) == [f"127.0.0.1:{door.getsockname()[1]}"]

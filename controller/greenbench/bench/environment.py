@@ -16,6 +16,9 @@ WATCHED = {
 }
 """What of the GPU is compared, by its name among the meters' facts."""
 
+LEAST_SLEEP_S = 0.01
+"""Shorter sleeps than this are the two clocks being read one after the other."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Environment:
@@ -63,6 +66,17 @@ class Environment:
         for words, before, after in pairs:
             if before != after:
                 yield f"{words} of {runtime} was {before} at the run's start and is {after}"
+
+
+def sleep_of_host(slept_s: float) -> tuple[str, ...]:
+    """Return a sentence where the host slept during a load.
+
+    Windows do not see it, since CLOCK_MONOTONIC stands still; sensors and caches do.
+
+    Args:
+        slept_s: How long, seconds.
+    """
+    return (f"the host was suspended for {slept_s:.1f} s",) if slept_s >= LEAST_SLEEP_S else ()
 
 
 def environment_of(manifest: Manifest) -> Environment:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from greenbench.core.doubt import Limits, Rule
+from greenbench.energy.host import suspended_s
 from greenbench.energy.meter import MeterSet
 
 
@@ -18,6 +19,7 @@ class Instruments:
         limits: The validity table in force.
         clock: CLOCK_MONOTONIC in nanoseconds.
         sleep: Waits some seconds.
+        suspended: How long the host has slept so far, seconds.
     """
 
     meters: MeterSet
@@ -25,3 +27,4 @@ class Instruments:
     limits: Mapping[Rule, Limits]
     clock: Callable[[], int] = time.monotonic_ns
     sleep: Callable[[float], None] = time.sleep
+    suspended: Callable[[], float] = suspended_s

@@ -8,7 +8,7 @@ from greenbench.bench.baseline import measure_baseline
 from greenbench.bench.basis import BASIS, basis_fields
 from greenbench.bench.breaker import Breaker, worth_another_try
 from greenbench.bench.durations import Durations
-from greenbench.bench.environment import Environment
+from greenbench.bench.environment import Environment, sleep_of_host
 from greenbench.bench.house import House
 from greenbench.bench.instruments import Instruments
 from greenbench.bench.rest import Rest
@@ -149,6 +149,7 @@ class _TryAgainError(Exception):
 def _one_attempt(bench: Bench, plan: Plan, load: PlannedLoad, rest: Rest) -> str | None:
     attempt = bench.folder.start_load(load.load_id, position=load.position)
     generator = Random(f"{plan.seed} {load.load_id} {attempt}")  # noqa: S311 - phases, not secrets
+    slept_s = bench.instruments.suspended()
     try:
         measured = measure_load(
             bench.house,
@@ -168,7 +169,8 @@ def _one_attempt(bench: Bench, plan: Plan, load: PlannedLoad, rest: Rest) -> str
             raise _TryAgainError(str(err)) from err
         _keep(bench, load, attempt, (row,))
         return str(err)
-    measured = _in_its_environment(bench, load, measured)
+    slept_s = bench.instruments.suspended() - slept_s
+    measured = _in_its_environment(bench, load, measured, slept_s=slept_s)
     bench.folder.add_parity(parity_row(load.cell, measured))
     bench.folder.add_raw(
         load.load_id,
@@ -186,9 +188,14 @@ def _one_attempt(bench: Bench, plan: Plan, load: PlannedLoad, rest: Rest) -> str
     return None
 
 
-def _in_its_environment(bench: Bench, load: PlannedLoad, measured: MeasuredLoad) -> MeasuredLoad:
+def _in_its_environment(
+    bench: Bench, load: PlannedLoad, measured: MeasuredLoad, *, slept_s: float = 0.0
+) -> MeasuredLoad:
     meters, limits = bench.instruments.meters, bench.instruments.limits
-    changed = bench.environment.changes(load.cell.runtime, measured.build, meters.conditions())
+    changed = (
+        *bench.environment.changes(load.cell.runtime, measured.build, meters.conditions()),
+        *sleep_of_host(slept_s),
+    )
     if changed:
         bench.observer.note(f"{load.load_id}: {'; '.join(changed)}")
         bench.folder.log("environment_changed", load_id=load.load_id, changes=list(changed))

@@ -28,6 +28,11 @@ def host_sensors(stat: Path = Path("/proc/stat")) -> tuple[CallSensor, ...]:
     )
 
 
+def suspended_s() -> float:
+    """Return how long this host has slept since its start, seconds; CLOCK_MONOTONIC stands still then."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME) - time.clock_gettime(time.CLOCK_MONOTONIC)
+
+
 def _seconds(stat: Path, *, busy: bool) -> float:
     with stat.open() as file:
         fields = [int(field) for field in file.readline().split()[1:9]]
