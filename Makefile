@@ -110,5 +110,13 @@ audit: $(DEV_STAMP)  ## ask the advisory service about every pinned requirement 
 	for lock in $(VENV)-audit/controller.txt docker/requirements/*.lock; do \
 	  echo "$$lock"; $(VENV)-audit/bin/pip-audit --strict --no-deps --disable-pip --requirement "$$lock" || exit 1; done
 
+# torch for the CPU comes from an index of its own, whose files PyPI does not know: that lock stays without.
+HASHED = $(filter-out docker/requirements/pytorch-cpu.lock,$(wildcard docker/requirements/*.lock))
+locks: $(VENV)/bin/python  ## ask PyPI for the hashes of the versions that the locks pin
+	$(PYTHON) -m venv $(VENV)-locks && $(VENV)-locks/bin/pip install --quiet 'uv>=0.9'
+	for lock in $(HASHED); do { grep '^#' "$$lock"; $(VENV)-locks/bin/uv pip compile "$$lock" --quiet --no-config \
+	  --default-index https://pypi.org/simple --no-deps --generate-hashes --no-annotate --no-header --native-tls \
+	  --python-version 3.11 --python-platform x86_64-manylinux_2_28; } > "$$lock.new" && mv "$$lock.new" "$$lock" || exit 1; done
+
 clean:  ## remove environments, state and caches of this clone
-	rm -rf $(VENV) $(VENV)-sky $(VENV)-zeus $(VENV)-audit .venvs .state dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	rm -rf $(VENV) $(VENV)-locks $(VENV)-sky $(VENV)-zeus $(VENV)-audit .venvs .state dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
