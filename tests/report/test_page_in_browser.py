@@ -168,3 +168,17 @@ def test_every_section_is_in_sight_in_a_phones_header(opened, kept):
         page.evaluate("(nav => nav.scrollWidth - nav.clientWidth)(document.querySelector('.bar nav'))") <= 0
     )
     assert page.get_by_role("link", name="greenbench").count() == 1
+
+
+def test_on_paper_it_is_dark_on_white_with_every_figure_and_no_buttons(opened, kept):
+    page = opened(kept, scheme="dark")
+    dark = page.evaluate("getComputedStyle(document.body).backgroundColor")
+    page.emulate_media(media="print", color_scheme="dark")
+    assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)" != dark
+    assert page.evaluate("getComputedStyle(document.body).color") == "rgb(24, 33, 29)"
+    assert not page.is_visible("header.bar")
+    paper = page.pdf(format="A4", print_background=False)
+    assert paper.count(b"/Type /Page\n") >= 3
+    drawn = page.query_selector_all("[data-chart] svg")
+    assert len(drawn) > 10
+    assert all(figure.bounding_box()["width"] <= 1280 for figure in drawn if figure.is_visible())

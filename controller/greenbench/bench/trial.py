@@ -12,6 +12,7 @@ from greenbench.bench.baseline import measure_baseline
 from greenbench.bench.house import House, Running
 from greenbench.bench.inputs import GOLDEN_ROWS, batch
 from greenbench.bench.instruments import Instruments
+from greenbench.bench.live_power import shown_power
 from greenbench.bench.making import reference_outputs
 from greenbench.bench.parity import compare, fallback_doubt, numeric_mode_doubt
 from greenbench.bench.rest import Rest
@@ -113,7 +114,10 @@ def measure_load(
         ready_s = seconds()
         doubts += rest.wait(instruments, observer, pilot=planned.round == 1)
         sensors = (*instruments.meters.sensors, *_runtime_sensors(running))
-        with Recorder(sensors, clock=instruments.clock, seed=generator.randrange(1 << 32)) as recorder:
+        with (
+            Recorder(sensors, clock=instruments.clock, seed=generator.randrange(1 << 32)) as recorder,
+            shown_power(observer, recorder, instruments.meters),
+        ):
             timed = _Measuring(
                 running=running,
                 recorder=recorder,

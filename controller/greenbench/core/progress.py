@@ -1,5 +1,6 @@
 """What a long job tells while it works; the terminal and the event log listen."""
 
+from collections.abc import Callable
 from typing import Protocol
 
 from greenbench.core.plan import PlannedLoad
@@ -18,6 +19,9 @@ class Observer(Protocol):
     def load_started(self, load: PlannedLoad, *, done: int, total: int, remaining_s: float | None) -> None:
         """Hear that a load begins: `done` of `total` loads are over, about `remaining_s` seconds are left."""
 
+    def power(self, read: Callable[[], float | None] | None) -> None:
+        """Hear where a load's power can be asked for, watts (None: not known); None when it is over."""
+
     def trial_ended(self, trial: Trial) -> None:
         """Hear that a trial is on disk."""
 
@@ -33,6 +37,9 @@ class Silence:
 
     def load_started(self, load: PlannedLoad, *, done: int, total: int, remaining_s: float | None) -> None:
         """Ignore a load's beginning."""
+
+    def power(self, read: Callable[[], float | None] | None) -> None:
+        """Ignore the power."""
 
     def trial_ended(self, trial: Trial) -> None:
         """Ignore a trial."""

@@ -135,6 +135,12 @@ class Recorder:
         finally:
             self._dense -= 1
 
+    def latest(self, stream: str) -> tuple[int, float] | None:
+        """Return a stream's last reading: CLOCK_MONOTONIC before it, ns, and its value; None without one."""
+        found = next((item for item in self._streams if item.sensor.stream == stream), None)
+        count = len(found.value) if found else 0  # appended last
+        return (found.before[count - 1], found.value[count - 1]) if found and count else None
+
     def record(self) -> Record:
         """Return a snapshot of everything read so far."""
         return Record(

@@ -1,16 +1,43 @@
 """Progress on the terminal: a live line by Rich, or plain lines where nobody watches."""
 
 import time
+from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
+from rich.progress import (
+    BarColumn,
+    Progress,
+    ProgressColumn,
+    SpinnerColumn,
+    Task,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+)
+from rich.text import Text
 
 from greenbench.core.doubt import Verdict
 from greenbench.core.plan import PlannedLoad
 from greenbench.core.trial import Trial
 from greenbench.report.numbers import duration, figure
+
+Power = Callable[[], float | None]
+
+
+class _PowerColumn(ProgressColumn):
+    """Watts of the load that runs; empty where nobody knows."""
+
+    def __init__(self, read: Callable[[], Power | None]) -> None:
+        super().__init__()
+        self._read = read
+
+    def render(self, task: Task) -> Text:  # noqa: ARG002 - Rich's signature
+        """Return the power at this moment."""
+        now = self._read()
+        watts = now() if now else None
+        return Text("" if watts is None else f"{watts:.0f} W")
 
 
 class LiveObserver:
@@ -21,11 +48,13 @@ class LiveObserver:
 
     def __init__(self, console: Console) -> None:
         self._console = console
+        self._power: Power | None = None
         self._progress = Progress(
             SpinnerColumn(),
             TextColumn("{task.description}"),
             BarColumn(bar_width=20),
             TextColumn("{task.fields[count]}"),
+            _PowerColumn(lambda: self._power),
             TimeElapsedColumn(),
             TextColumn("{task.fields[left]}"),
             console=console,
@@ -67,6 +96,10 @@ class LiveObserver:
         else:
             self._print(f"[{done + 1}/{total}] round {load.round} {load.cell.cell_id}  {left}")
 
+    def power(self, read: Power | None) -> None:
+        """Show the load's power on the live line, asked once a second, until it is over."""
+        self._power = read
+
     def trial_ended(self, trial: Trial) -> None:
         """Show a trial's figures in one line."""
         self._print(trial_line(trial))
@@ -86,5 +119,7 @@ def trial_line(trial: Trial) -> str:
     figures = [f"{figure(trial.throughput_samples_per_s)} samples/s"]
     if trial.energy_j_per_sample is not None:
         figures.append(f"{figure(trial.energy_j_per_sample)} J/sample")
+    if trial.energy_total_j is not None and trial.duration_s:
+        figures.append(f"{trial.energy_total_j / trial.duration_s:.0f} W")
     doubts = ", ".join(dict.fromkeys(doubt.rule.value for doubt in trial.doubts))
     return f"{name}: {', '.join(figures)}, {trial.verdict}" + (f" ({doubts})" if doubts else "")

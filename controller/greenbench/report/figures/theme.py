@@ -10,17 +10,18 @@ SHAPES = ("circle", "square", "triangle-up", "diamond", "cross", "triangle-down"
 WIDTH = 520
 """Width of a panel in a file, pixels; on a page panels are as wide as their place."""
 
-# After Okabe and Ito, darkened or lightened until each has a contrast of 3:1 on its background.
+# After Okabe and Ito, darkened or lightened until each has a contrast of 3:1 on its background; the last two
+# are those that lie farthest from all others for eyes without red, green or blue cones.
 LIGHT: Mapping[str, str] = {
     "ink": "#18211d", "soft": "#56625c", "line": "#d9e0dc", "paper": "#ffffff",
     "series-1": "#00679f", "series-2": "#c04f00", "series-3": "#007a5a", "series-4": "#a2427f",
-    "series-5": "#8a6a00", "series-6": "#3f4fa8",
+    "series-5": "#8808f0", "series-6": "#503000",
     "phase-1": "#9aa5a0", "phase-2": "#d29a2e", "phase-3": "#00785a",
 }  # fmt: skip
 DARK: Mapping[str, str] = {
     "ink": "#e8eeea", "soft": "#a3b0a9", "line": "#323d37", "paper": "#171e1a",
     "series-1": "#5bb5ee", "series-2": "#ff9a57", "series-3": "#35c79c", "series-4": "#e893c8",
-    "series-5": "#dfbf4c", "series-6": "#9aa8ff",
+    "series-5": "#8838f8", "series-6": "#c04040",
     "phase-1": "#727d78", "phase-2": "#c8912b", "phase-3": "#35c79c",
 }  # fmt: skip
 PAGE: Mapping[str, str] = {name: f"var(--{name})" for name in LIGHT}
