@@ -16,6 +16,7 @@ from greenbench.bench.trial import MeasuredLoad
 from greenbench.bench.verify import verify_run
 from greenbench.core.doubt import Verdict
 from greenbench.core.errors import (
+    EngineUnavailableError,
     HopelessRunError,
     MeterError,
     RuntimeCallError,
@@ -185,6 +186,21 @@ def test_a_run_without_hope_ends_early_with_everything_kept(bench, answers):
     assert events[-2:] == ["run_hopeless", "run_interrupted"]
     assert [trial.failure is None for trial in run.folder.trials()].count(True) == 1
     assert "trials.parquet" in {item.name for item in run.folder.path.iterdir()}
+
+
+def test_an_engine_that_went_away_ends_the_run_and_fails_no_load(bench, answers):
+    plan = plan_of(*(cell("a", batch) for batch in range(1, 4)))
+    asked = answers(GOOD, EngineUnavailableError("the Docker Engine went away"), GOOD)
+    run = bench(plan)
+    with pytest.raises(EngineUnavailableError, match="went away"):
+        execute(run, plan)
+    assert len(asked) == 2
+    assert [trial.failure for trial in run.folder.trials()] == [None]
+    events = [event["event"] for event in run.folder.events()]
+    assert events[-2:] == ["engine_lost", "run_interrupted"]
+    execute(run, plan)
+    assert [trial.failure for trial in run.folder.trials()] == [None] * 3
+    assert asked[1] == asked[2]
 
 
 def test_a_runtime_that_fails_does_not_end_a_run_in_which_another_is_left(bench, answers):

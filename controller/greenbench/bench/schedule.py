@@ -16,7 +16,13 @@ from greenbench.bench.rounds import fix_rounds
 from greenbench.bench.rows import RunIdentity, blank_row, net_of_host, parity_row, rows_of
 from greenbench.bench.trial import MeasuredLoad, measure_load
 from greenbench.core.doubt import Rule, Verdict
-from greenbench.core.errors import ConfigurationError, FleetError, HopelessRunError, MeterError
+from greenbench.core.errors import (
+    ConfigurationError,
+    EngineUnavailableError,
+    FleetError,
+    HopelessRunError,
+    MeterError,
+)
 from greenbench.core.plan import Plan, PlannedLoad
 from greenbench.core.progress import Observer
 from greenbench.core.trial import Baseline, Trial
@@ -66,10 +72,11 @@ def execute(bench: Bench, plan: Plan) -> tuple[Trial, ...]:
 
     Raises:
         HopelessRunError: Load after load failed; everything finished is kept.
+        EngineUnavailableError: The Docker Engine went away; everything finished is kept.
     """
     try:
         _measure_all(bench, plan)
-    except (KeyboardInterrupt, HopelessRunError):
+    except (KeyboardInterrupt, HopelessRunError, EngineUnavailableError):
         _finish(bench, interrupted=True)
         raise
     return _finish(bench, interrupted=False)
@@ -160,6 +167,10 @@ def _one_attempt(bench: Bench, plan: Plan, load: PlannedLoad, rest: Rest) -> str
             generator=generator,
             observer=bench.observer,
         )
+    except EngineUnavailableError as err:
+        # No fault of the load: it is left to do, and none after it could be done.
+        bench.folder.log("engine_lost", load_id=load.load_id, attempt=attempt, reason=str(err))
+        raise
     except (FleetError, MeterError) as err:
         row = blank_row(bench.identity, load, attempt=attempt, window=1)
         row = replace(row, failure=str(err), absent=bench.instruments.meters.absent)

@@ -9,7 +9,7 @@ GreenbenchError                 one sentence: what failed, with which value, and
 ├── MeterError                  a sensor that answered something impossible
 │   └── SensorAbsentError       a domain that this host cannot measure, with the reason
 └── FleetError                  a runtime, its image, its environment or the wire
-    ├── EngineUnavailableError  no Docker Engine, or no permission to use it (exit status 2)
+    ├── EngineUnavailableError  no Docker Engine, or it went away, or is not ours to use (exit status 2)
     ├── BuildError              an image or environment that could not be made; keeps the log's path
     ├── RuntimeDiedError        the process or container ended: exit status and last log lines
     ├── RuntimeTimeoutError     a call passed its deadline
@@ -62,7 +62,7 @@ class FleetError(GreenbenchError):
 
 
 class EngineUnavailableError(FleetError):
-    """No Docker Engine answers, or this user may not talk to it."""
+    """No Docker Engine answers, or no longer, or this user may not talk to it."""
 
     exit_status = 2
 

@@ -4,7 +4,7 @@ import time
 
 import grpc
 
-from greenbench.core.errors import FleetError, RuntimeCallError, RuntimeTimeoutError
+from greenbench.core.errors import EngineUnavailableError, FleetError, RuntimeCallError, RuntimeTimeoutError
 from greenbench.fleet.launcher import ExitState, Instance, died
 
 MESSAGE_LIMIT_BYTES = 256 * 1024 * 1024
@@ -53,7 +53,10 @@ class CallErrors:
             deadline_s: Its deadline, seconds; None where it has none.
         """
         code, said = _code(error), _details(error)
-        state = self._death() if code in _BROKEN else None
+        try:
+            state = self._death() if code in _BROKEN else None
+        except EngineUnavailableError as lost:
+            return lost
         if state is not None and self._instance is not None:
             return died(self._instance, state, during=call)
         if code is grpc.StatusCode.DEADLINE_EXCEEDED:
@@ -62,7 +65,10 @@ class CallErrors:
 
     def timeout(self, call: str, deadline_s: float | None) -> FleetError:
         """Return the error of a call that did not answer in time, or of the death that explains it."""
-        state = self._instance.exit_state() if self._instance else None
+        try:
+            state = self._instance.exit_state() if self._instance else None
+        except EngineUnavailableError as lost:
+            return lost
         if state is not None and self._instance is not None:
             return died(self._instance, state, during=call)
         tail = self._instance.log_tail(3) if self._instance else ()

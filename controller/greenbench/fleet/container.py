@@ -55,7 +55,7 @@ class ContainerInstance:
         """Return its last lines of output."""
         try:
             text = self._container.logs(tail=lines, since=self._started_s)
-        except APIError:
+        except (APIError, EngineUnavailableError):
             return ()
         return tuple(text.decode(errors="replace").splitlines())
 

@@ -4,6 +4,7 @@ import shutil
 import socket
 import subprocess
 from dataclasses import dataclass
+from typing import Any
 
 import docker
 from docker.errors import DockerException
@@ -25,6 +26,24 @@ class Engine:
 
     client: docker.DockerClient
     rootless: bool
+
+
+class _Door(docker.APIClient):
+    """The one way to the engine: an engine that goes away while it is asked is told in one line."""
+
+    def send(self, request: Any, **options: Any) -> Any:
+        """Send a request as `requests.Session.send` does.
+
+        Raises:
+            EngineUnavailableError: The engine does not answer, or not in time.
+        """
+        try:
+            return super().send(request, **options)
+        except OSError as error:  # as all that requests raises is
+            raise EngineUnavailableError(
+                "the Docker Engine went away or does not answer; see that it runs (`sudo systemctl start "
+                "docker`); a run keeps everything finished and goes on with --resume"
+            ) from error
 
 
 def connect() -> Engine:
@@ -67,6 +86,8 @@ def _client(endpoint: str) -> docker.DockerClient:
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as door:
             door.connect(endpoint.removeprefix("unix://"))
         client = docker.DockerClient(base_url=endpoint, timeout=_CALL_S)
+        client.api.close()
+        client.api = _Door(base_url=endpoint, timeout=_CALL_S, version=client.api.api_version)
     except PermissionError as error:
         raise EngineUnavailableError(
             f"this user may not use the Docker Engine at {endpoint}; run `sudo usermod -aG docker $USER`, "
