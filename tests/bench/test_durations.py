@@ -44,3 +44,11 @@ def test_the_first_baseline_is_counted_once_and_none_without_an_energy(durations
     assert durations.run_s(made.loads, protocol) == loads + 600.0
     blind = Durations(tmp_path / "none.json", idles=False)
     assert blind.run_s(made.loads, protocol) == loads
+
+
+def test_a_full_disk_costs_the_estimate_and_not_the_load(durations, tmp_path):
+    made = plan(suite(runtime=["pytorch"]))
+    (tmp_path / "durations.partial").symlink_to("/dev/full")
+    durations.learn(made.cells[0], protocol_of(made), 40.0)
+    assert durations.known(made.cells[0])
+    assert list(tmp_path.iterdir()) == []

@@ -1,3 +1,4 @@
+import errno
 import os
 import stat
 import subprocess
@@ -6,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from greenbench.core.errors import ConfigurationError, StateLockedError
+from greenbench.core.errors import ConfigurationError, GreenbenchError, StateLockedError
 from greenbench.fleet.lease import StateLease
 from greenbench.fleet.state import SOCKET_PATH_LIMIT_BYTES, StateFolder, default_state_root
 
@@ -100,3 +101,19 @@ def test_a_lease_does_not_pass_to_children(state):
     finally:
         child.kill()
         child.wait()
+
+
+def test_a_lease_on_a_full_disk_is_one_line(state, monkeypatch):
+    def full(*_: object) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    state.create()
+    monkeypatch.setattr(os, "pwrite", full)
+    with (
+        pytest.raises(GreenbenchError, match=r"lock: the disk is full.*--resume"),
+        StateLease(state, purpose="a"),
+    ):
+        pass
+    monkeypatch.undo()
+    with StateLease(state, purpose="b"):
+        assert "b" in state.lock.read_text()

@@ -1,3 +1,4 @@
+import errno
 import json
 import os
 import signal
@@ -8,7 +9,14 @@ from pathlib import Path
 import psutil
 import pytest
 
-from greenbench.core.errors import BuildError, NotBuiltError, RuntimeDiedError, RuntimeTimeoutError
+from greenbench.core.errors import (
+    BuildError,
+    FleetError,
+    GreenbenchError,
+    NotBuiltError,
+    RuntimeDiedError,
+    RuntimeTimeoutError,
+)
 from greenbench.core.progress import Silence
 from greenbench.core.runtime import DeviceBuild, RuntimeSpec
 from greenbench.fleet.client import RuntimeClient
@@ -54,6 +62,27 @@ def test_an_environment_without_grpc_is_one_line(settings, tmp_path):
         BuildError, match="cannot serve fake: ModuleNotFoundError: No module named 'grpc'; it needs grpcio"
     ):
         VenvLauncher(replace(settings, environments={"fake": bare})).build(SPEC, "cpu", Silence())
+
+
+@pytest.mark.parametrize("place", ["process.json", "runtime-fake.log"])
+def test_a_full_state_folder_is_one_line_and_leaves_nothing_running(settings, monkeypatch, place):
+    opened = Path.open
+
+    def full(path: Path, *arguments, **more):
+        if path.name == place:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return opened(path, *arguments, **more)
+
+    VenvLauncher(settings).build(SPEC, "cpu", Silence())
+    before = psutil.Process().children()
+    monkeypatch.setattr(Path, "open", full)
+    monkeypatch.setattr(Path, "write_text", lambda path, *_, **__: full(path))
+    with pytest.raises(
+        GreenbenchError, match=rf"cannot write .*{place}: the disk is full.*--resume"
+    ) as caught:
+        VenvLauncher(settings).start(SPEC, "cpu")
+    assert not isinstance(caught.value, FleetError)  # which would count as the load's failure
+    assert psutil.Process().children() == before
 
 
 def test_starting_what_was_not_built_names_the_command(settings):

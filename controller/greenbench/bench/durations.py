@@ -49,11 +49,14 @@ class Durations:
         return protocol.baseline_host_s if self._idles else 0.0
 
     def learn(self, cell: Cell, protocol: Protocol, elapsed_s: float) -> None:
-        """Remember what a load took."""
+        """Remember what a load took; a full disk costs the next run's estimate, not this one's load."""
         self._overheads[self._key(cell)] = elapsed_s - _planned_s(protocol)
         partial = self._path.with_suffix(".partial")
-        partial.write_text(json.dumps(self._overheads, indent=1, sort_keys=True))
-        partial.replace(self._path)
+        try:
+            partial.write_text(json.dumps(self._overheads, indent=1, sort_keys=True))
+            partial.replace(self._path)
+        except OSError:
+            partial.unlink(missing_ok=True)
 
     @staticmethod
     def _key(cell: Cell) -> str:

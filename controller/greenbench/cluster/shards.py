@@ -7,7 +7,8 @@ import tarfile
 from pathlib import Path
 
 from greenbench.core.errors import FleetError
-from greenbench.results.durable import kept_in, sync_folder
+from greenbench.core.writing import kept_in
+from greenbench.results.durable import sync_folder
 
 
 class HostLostError(FleetError):

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from greenbench.core.errors import MeterError
 from greenbench.core.reading import Series
 from greenbench.core.units import ns_from_seconds
+from greenbench.core.writing import kept_in
 from greenbench.energy.changes import changes_of
 from greenbench.energy.meter import MeterSet
 from greenbench.energy.sensor import Sensor
@@ -136,6 +137,7 @@ def counter_calibration(meters: MeterSet, folder: Path, *, anew: bool = False) -
 
     Raises:
         MeterError: The counter does not answer, or hardly changes.
+        GreenbenchError: The state folder's disk is full.
     """
     counter = next((sensor for sensor in meters.sensors if sensor.dense), None)
     gpu = meters.facts.get("gpu")
@@ -145,10 +147,11 @@ def counter_calibration(meters: MeterSet, folder: Path, *, anew: bool = False) -
     known = None if anew else _known(path)
     if known is None:
         known = calibrate(counter)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_suffix(".partial")
-        partial.write_text(json.dumps(asdict(known), indent=1))
-        partial.replace(path)
+        with kept_in(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            partial = path.with_suffix(".partial")
+            partial.write_text(json.dumps(asdict(known), indent=1))
+            partial.replace(path)
     return known
 
 

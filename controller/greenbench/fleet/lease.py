@@ -6,6 +6,7 @@ from types import TracebackType
 from typing import Self
 
 from greenbench.core.errors import StateLockedError
+from greenbench.core.writing import kept_in
 from greenbench.fleet.state import StateFolder
 
 
@@ -29,11 +30,13 @@ class StateLease:
     def __enter__(self) -> Self:
         self._state.create()
         # Python opens files close-on-exec: a runtime that outlives its controller holds no lock.
-        descriptor = os.open(self._state.lock, os.O_RDWR | os.O_CREAT, 0o644)
+        with kept_in(self._state.lock):
+            descriptor = os.open(self._state.lock, os.O_RDWR | os.O_CREAT, 0o644)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            os.ftruncate(descriptor, 0)
-            os.pwrite(descriptor, f"{os.getpid()}\n{self._purpose}\n".encode(), 0)
+            with kept_in(self._state.lock):
+                os.ftruncate(descriptor, 0)
+                os.pwrite(descriptor, f"{os.getpid()}\n{self._purpose}\n".encode(), 0)
         except BlockingIOError as error:
             held = self._locked(os.pread(descriptor, 4096, 0).decode(errors="replace"))
             os.close(descriptor)

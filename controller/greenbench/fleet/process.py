@@ -14,6 +14,7 @@ from typing import Self
 import psutil
 
 from greenbench.core.errors import FleetError
+from greenbench.core.writing import kept_in
 from greenbench.fleet.launcher import LOG_TAIL_LINES, Build, ExitState, LaunchSettings
 from greenbench.fleet.state import StateFolder
 
@@ -63,14 +64,17 @@ class ProcessInstance:
 
         Raises:
             FleetError: The program cannot be started.
+            GreenbenchError: The state folder's disk is full: no load is to blame.
         """
         self.build = build
         self.runtime = build.runtime
         self.address = state.address(build.runtime)
         self._note = _note_path(state, build.runtime)
         self._log_path = state.logs / f"runtime-{build.runtime}.log"
+        with kept_in(self._log_path):
+            log = self._log_path.open("wb")
         try:
-            with self._log_path.open("wb") as log:
+            with log:
                 self._process = subprocess.Popen(
                     command,
                     stdin=subprocess.DEVNULL,
@@ -83,7 +87,8 @@ class ProcessInstance:
         except OSError as error:
             raise FleetError(f"{build.runtime} cannot be started: {command[0]}: {error.strerror}") from error
         try:
-            self._note.write_text(json.dumps(_identity(self._process.pid)), encoding="utf-8")
+            with kept_in(self._note):
+                self._note.write_text(json.dumps(_identity(self._process.pid)), encoding="utf-8")
         except BaseException:
             self.stop()
             raise

@@ -8,6 +8,7 @@ from pathlib import Path
 import platformdirs
 
 from greenbench.core.errors import ConfigurationError
+from greenbench.core.writing import kept_in
 
 SOCKET_PATH_LIMIT_BYTES = 107
 """Longest path of a Unix socket on Linux, without its closing zero byte."""
@@ -131,11 +132,15 @@ class StateFolder:
 
         Returns:
             The folder.
+
+        Raises:
+            GreenbenchError: The disk is full or refuses.
         """
-        self.socket(runtime).unlink(missing_ok=True)
-        for folder in (self.run(runtime), self.outbox(runtime)):
-            folder.mkdir(parents=True, exist_ok=True)
-            folder.chmod(0o700)
-            if owner is not None and owner != (folder.stat().st_uid, folder.stat().st_gid):
-                os.chown(folder, *owner)
+        with kept_in(self.run(runtime)):
+            self.socket(runtime).unlink(missing_ok=True)
+            for folder in (self.run(runtime), self.outbox(runtime)):
+                folder.mkdir(parents=True, exist_ok=True)
+                folder.chmod(0o700)
+                if owner is not None and owner != (folder.stat().st_uid, folder.stat().st_gid):
+                    os.chown(folder, *owner)
         return self.run(runtime)

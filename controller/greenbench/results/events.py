@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Any, Self
 
 from greenbench.core.errors import ConfigurationError, DamagedResultsError
-from greenbench.results.durable import kept_in, sync_folder
+from greenbench.core.writing import kept_in
+from greenbench.results.durable import sync_folder
 
 Event = Mapping[str, Any]
 CHAIN = "chain"

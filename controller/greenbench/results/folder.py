@@ -9,7 +9,8 @@ from typing import Any, Self
 from greenbench.core.errors import ConfigurationError
 from greenbench.core.reading import Series
 from greenbench.core.trial import Baseline, Trial
-from greenbench.results.durable import TEMPORARY_SUFFIX, kept_in, replacing, sync_folder
+from greenbench.core.writing import kept_in
+from greenbench.results.durable import TEMPORARY_SUFFIX, replacing, sync_folder
 from greenbench.results.events import EventLog
 from greenbench.results.manifest import SCHEMA_VERSION, Manifest
 from greenbench.results.parts import (

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from greenbench.core.errors import ConfigurationError
-from greenbench.results.durable import kept_in, replacing, sync_folder
+from greenbench.core.writing import kept_in
+from greenbench.results.durable import replacing, sync_folder
 from greenbench.results.events import EventLog, plain, utc_now
 from greenbench.results.folder import FINISHED, INTERRUPTED
 from greenbench.results.manifest import SCHEMA_VERSION, Manifest

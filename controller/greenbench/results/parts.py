@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from greenbench.core.errors import DamagedResultsError
 from greenbench.core.reading import Series
-from greenbench.results.durable import TEMPORARY_SUFFIX, kept_in, replacing, sync_folder
+from greenbench.core.writing import kept_in
+from greenbench.results.durable import TEMPORARY_SUFFIX, replacing, sync_folder
 from greenbench.results.schema import ITERATIONS, READINGS
 
 COMPRESSION = "zstd"
