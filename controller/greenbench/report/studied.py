@@ -1,14 +1,17 @@
 """The study's answers as a page and tables show them."""
 
+from collections.abc import Iterator
 from typing import Any
 
 from greenbench.report.numbers import change, figure
 from greenbench.report.statistics import Outcome
 from greenbench.report.study import STUDY, Decision, Effect, Group, Study
 from greenbench.report.study.comparing import Finding
+from greenbench.report.study.questions import Question
 from greenbench.report.study.sentences import (
     course_sentences,
     group_sentence,
+    lacks_energy,
     notes_of,
     question_sentence,
     tally_sentence,
@@ -38,7 +41,7 @@ def study_values(study: Study) -> dict[str, Any]:
                 "name": question.name,
                 "title": question.title,
                 "sentence": tally_sentence(question),
-                "groups": [_group(group) for group in question.groups],
+                "groups": list(_groups(question)),
             }
             for question in study.questions
         ],
@@ -85,7 +88,15 @@ def claim_table(study: Study) -> list[list[str]]:
     return [[claim.name, claim.text, str(claim.decision), claim.reason] for claim in study.claims]
 
 
-def _group(group: Group) -> dict[str, Any]:
+def _groups(question: Question) -> Iterator[dict[str, Any]]:
+    """Yield a question's groups; why there is no energy is said once, by the first that lacks it."""
+    told = False
+    for group in question.groups:
+        yield _group(group, told=told)
+        told = told or lacks_energy(group)
+
+
+def _group(group: Group, *, told: bool) -> dict[str, Any]:
     decided = any(
         effect.outcome not in {None, Outcome.OPEN}
         for finding in group.findings
@@ -93,7 +104,7 @@ def _group(group: Group) -> dict[str, Any]:
     )
     return {
         "setting": group.setting,
-        "sentence": group_sentence(group),
+        "sentence": group_sentence(group, told=told),
         "notes": notes_of(group),
         "tone": "firm" if decided else "open",
         "rows": [finding_row(finding) for finding in group.findings],

@@ -304,3 +304,11 @@ def test_native_networks_are_never_compared_with_matched_ones():
         "pytorch.eager.resnet50.fp32.b64.native", "mxnet.hybrid.resnet50.fp32.b64.native",
     }  # fmt: skip
     assert "native weights" in group.setting
+
+
+def test_several_that_nothing_is_decided_of_say_so_once():
+    three = [*pair(rounds=2), *cell("jax", "resnet50", 64, 0.9, rounds=2)]
+    said = group_sentence(only(three))
+    assert said.count(" came to ") == 3
+    assert said.count("decides nothing") == said.count("Student's t could see ") == 1
+    assert " at best and " in said

@@ -52,7 +52,7 @@ def group_sentence(group: Group, *, told: bool = False) -> str:
         group: All its comparisons.
         told: Whether a sentence before it has said why no energy is compared.
     """
-    clauses = "; ".join(map(_clause, group.findings)) + ("" if told else _no_energy(group))
+    clauses = _clauses(group.findings) + ("" if told else _no_energy(group))
     tests = [_friedman(group.friedman_energy, "energy"), _friedman(group.friedman_time, "time")]
     several = f"; all at once (Friedman): {', '.join(filter(None, tests))}" if any(tests) else ""
     return f"{group.setting}: {clauses}{several}; {_rounds(group.findings)}."
@@ -125,13 +125,31 @@ def _no_energy(group: Group) -> str:
     return f" (no energy is compared: {'; '.join(reasons)})" if reasons else ""
 
 
+def _clauses(findings: Sequence[Finding]) -> str:
+    """Return what was found; what nothing is decided of says so once, after all of it."""
+    undecided = [finding for finding in findings if _is_undecided(finding)]
+    if len(undecided) < 2:  # noqa: PLR2004
+        return "; ".join(map(_clause, findings))
+    decided = [_clause(finding) for finding in findings if not _is_undecided(finding)]
+    came = [_came(finding) for finding in undecided]
+    return "; ".join([*decided, f"{', '.join(came)}, all of which decides nothing ({_few(undecided)})"])
+
+
+def _known(finding: Finding) -> list[tuple[str, Difference]]:
+    both = (("energy per sample", finding.energy.difference), ("time", finding.time.difference))
+    return [(words, one) for words, one in both if one]
+
+
+def _is_undecided(finding: Finding) -> bool:
+    return any(one.low is None for _, one in _known(finding))
+
+
 def _clause(finding: Finding) -> str:
-    energy, time = finding.energy.difference, finding.time.difference
-    if energy is None and time is None:
+    known = _known(finding)
+    if not known:
         return f"{finding.b} and {finding.a} cannot be compared ({finding.time.absent})"
-    known = [(words, one) for words, one in (("energy per sample", energy), ("time", time)) if one]
-    if any(one.low is None for _, one in known):
-        return _undecided(finding, known)
+    if _is_undecided(finding):
+        return f"{_came(finding)}, which decides nothing ({_few([finding])})"
     if all(one.outcome in _SIDES for _, one in known):
         return f"{finding.b} {' and '.join(_sided(*one) for one in known)} than {finding.a}"
     clauses = [_decided(words, one, finding.a) for words, one in known]
@@ -158,16 +176,24 @@ def _sided(words: str, found: Difference) -> str:
     return f"{_VERBS[words]} {_amount(found)} {direction} {words}"
 
 
-def _undecided(finding: Finding, known: Sequence[tuple[str, Difference]]) -> str:
-    """Return what too few rounds came to: the point, and what Student's t would make of it."""
+def _came(finding: Finding) -> str:
+    """Return the points of a comparison."""
     came = " and ".join(
         f"{abs(100 * (one.ratio - 1)):.1f}% {'less' if one.ratio < 1 else 'more'} {words}"
-        for words, one in known
+        for words, one in _known(finding)
     )
-    few = f"a 95% interval takes {FEWEST_PAIRS} rounds"
-    seen = [_seen(one.smallest_ratio_t) for _, one in known if one.smallest_ratio_t]
-    could = f", Student's t could see {' and '.join(seen)}" if seen else ""
-    return f"{finding.b} came to {came} than {finding.a}, which decides nothing ({few}{could})"
+    return f"{finding.b} came to {came} than {finding.a}"
+
+
+def _few(findings: Sequence[Finding]) -> str:
+    """Return why too few rounds decide nothing, and what Student's t would make of them."""
+    ratios = [
+        one.smallest_ratio_t for finding in findings for _, one in _known(finding) if one.smallest_ratio_t
+    ]
+    seen = list(dict.fromkeys(_seen(ratio) for ratio in sorted(ratios)))
+    between = f"{seen[0]} at best and {seen[-1]} at worst" if len(findings) > 1 else " and ".join(seen)
+    could = f", Student's t could see {between}" if seen else ""
+    return f"a 95% interval takes {FEWEST_PAIRS} rounds{could}"
 
 
 def _seen(ratio: float | None) -> str:
