@@ -77,11 +77,12 @@ cloud-check: $(DEV_STAMP)  ## SkyPilot's own parser, in an environment apart, re
 	GREENBENCH_SKY_PYTHON=$(CURDIR)/$(VENV)-sky/bin/python $(BIN)/pytest tests/cloud
 
 N ?= 200
-CAMPAIGN_LAUNCHER ?= venv
-kill-campaign: $(DEV_STAMP)  ## kill runs at random moments N times, resume and verify them; CAMPAIGN_LAUNCHER=docker restarts an engine too
-	$(BIN)/greenbench up onnxruntime --launcher $(CAMPAIGN_LAUNCHER) --device cpu --set model=mobilenet_v2
-	$(BIN)/python -m campaigns.kills --kills $(N) --launcher $(CAMPAIGN_LAUNCHER) --kept docs/results/kill-campaign.json \
-	  $(if $(filter 0,$(shell id -u)),--small-disk)
+KILLED ?= venv
+# Small disks to fill and an engine to kill need root.
+AS_ROOT = $(if $(filter 0,$(shell id -u)),--small-disk $(if $(filter docker,$(KILLED)),--own-engine))
+kill-campaign: $(DEV_STAMP)  ## hit runs at random moments N times, resume and verify them (KILLED=docker: in containers)
+	$(BIN)/greenbench up onnxruntime --launcher $(KILLED)
+	$(BIN)/python -m campaigns.kills --kills $(N) --launcher $(KILLED) --kept docs/results/kill-campaign.json $(AS_ROOT)
 
 REQUESTS ?= 10000
 SECONDS ?= 3600

@@ -1,14 +1,17 @@
-"""A Docker Engine of the campaign's own, to be killed and started again without touching the host's."""
+"""A Docker Engine of a campaign's own: started, killed, restarted and ended without touching the machine's.
+
+It shares nothing with the first one: folders, socket, containerd and network namespace are its own.
+"""
 
 import os
 import shutil
-import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import docker
 import psutil
@@ -18,96 +21,117 @@ START_S = 60.0
 STOP_S = 60.0
 
 
-class OwnEngine:
-    """A second engine: folders, socket, bridge and network apart from the first one's. Needs root."""
-
-    def __init__(self, root: Path) -> None:
-        """Start it and wait until it answers."""
-        self._root = root
-        self._program = _program()
-        self._process = self._started()
-
-    @property
-    def host(self) -> str:
-        """What DOCKER_HOST says."""
-        return f"unix://{self._root}/sock"
-
-    def take(self, tag: str) -> None:
-        """Give it an image of the host's engine."""
-        saved = subprocess.Popen(["docker", "save", tag], stdout=subprocess.PIPE)
-        load = ["docker", "--host", self.host, "load", "--quiet"]
-        subprocess.run(load, stdin=saved.stdout, check=True, stdout=subprocess.DEVNULL)
-        if saved.wait():
-            raise SystemExit(f"the host's engine has no image {tag}: greenbench up")
-
-    def restart(self, how: signal.Signals) -> None:
-        """End it, killed or in an orderly way, and start it again over what it left."""
-        self._process.send_signal(how)
-        self._process.wait(STOP_S)
-        self._process = self._started()
-
-    def stop(self) -> None:
-        """End it and what it started."""
-        self._process.terminate()
-        with suppress(subprocess.TimeoutExpired):
-            self._process.wait(STOP_S)
-        for process in psutil.process_iter(["pid", "cmdline"]):
-            if str(self._root) in " ".join(process.info["cmdline"] or ()):
-                with suppress(psutil.Error):
-                    process.kill()
-        # What a killed engine had mounted is mounted still.
-        mounts = [line.split()[1] for line in Path("/proc/mounts").read_text().splitlines()]
-        for place in sorted((one for one in mounts if one.startswith(str(self._root))), reverse=True):
-            subprocess.run(["umount", "--lazy", place], check=False)
-
-    def _started(self) -> subprocess.Popen[bytes]:
-        root = self._root
-        path = os.pathsep.join((str(self._program.parent), os.environ["PATH"]))
-        places = ("--data-root", root / "data", "--exec-root", root / "exec", "--pidfile", root / "pid")
-        # No network of its own is needed: runtimes have none, and images come from the first engine.
-        network = ("--bridge", "none", "--iptables=false", "--ip6tables=false")
-        with (root / "log").open("ab") as log:
-            process = subprocess.Popen(
-                ["unshare", "--net", self._program, *places, "--host", self.host, *network],
-                env=os.environ | {"PATH": path},
-                stdout=log,
-                stderr=log,
-            )
-        give_up_s = time.monotonic() + START_S
-        while time.monotonic() < give_up_s and process.poll() is None:
-            with suppress(DockerException, OSError):
-                client = docker.DockerClient(base_url=self.host, timeout=5)
-                client.ping()
-                client.close()
-                return process
-            time.sleep(0.1)
-        raise SystemExit(f"the campaign's engine does not start; see {root / 'log'}")
-
-
-def _program() -> Path:
+def engine_program() -> Path | None:
+    """Return the program of an engine: on the path, or as it runs here; None where there is none."""
+    if found := shutil.which("dockerd"):
+        return Path(found)
     running = (
         one.info["exe"] for one in psutil.process_iter(["name", "exe"]) if one.info["name"] == "dockerd"
     )
-    found = shutil.which("dockerd") or next((exe for exe in running if exe), None)
-    if found is None or os.getuid() != 0:
-        raise SystemExit("a second engine needs dockerd and root")
-    return Path(found)
+    return next((Path(exe) for exe in running if exe), None)
+
+
+class OwnEngine:
+    """An engine that is started, killed and started again on the same folders."""
+
+    def __init__(self, program: Path, root: Path) -> None:
+        """Prepare; nothing runs yet.
+
+        Args:
+            program: ``dockerd``; containerd is looked for beside it and on the path.
+            root: A folder of its own.
+        """
+        self._program = program
+        self._root = root
+        self._process: subprocess.Popen[bytes] | None = None
+        self.host = f"unix://{root}/sock"
+
+    def start(self) -> None:
+        """Start it and wait until it answers.
+
+        Raises:
+            RuntimeError: It does not; with its last lines.
+        """
+        root = self._root
+        path = os.pathsep.join((str(self._program.parent), os.environ["PATH"]))
+        places = ("--data-root", root / "data", "--exec-root", root / "exec", "--pidfile", root / "pid")
+        with (root / "log").open("ab") as log:
+            # Without a network namespace of its own it would remove the first one's bridge.
+            self._process = subprocess.Popen(
+                ["unshare", "--net", self._program, *places, "--host", self.host,
+                 "--bridge", "none", "--iptables=false", "--ip6tables=false"],
+                env=os.environ | {"PATH": path}, stdout=log, stderr=log,
+            )  # fmt: skip
+        give_up_s = time.monotonic() + START_S
+        while not self._answers():
+            if self._process.poll() is not None or time.monotonic() > give_up_s:
+                raise RuntimeError(f"the campaign's own engine does not start: {self._said()}")
+            time.sleep(0.1)
+
+    def kill(self) -> None:
+        """End it with SIGKILL; its containers live on."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+
+    def end(self) -> None:
+        """End it in order, with its containers; SIGKILL where it does not."""
+        if self._process is None:
+            return
+        self._process.terminate()
+        try:
+            self._process.wait(STOP_S)
+        except subprocess.TimeoutExpired:
+            self.kill()
+
+    def left(self) -> list[psutil.Process]:
+        """Return what still runs of it: containerd and its shims name the folder."""
+        return [
+            one
+            for one in psutil.process_iter(["cmdline"])
+            if any(str(self._root) in word for word in one.info["cmdline"] or ()) and one.pid != os.getpid()
+        ]
+
+    def _answers(self) -> bool:
+        if not (self._root / "sock").exists():
+            return False
+        try:
+            with client_of(self.host) as client:
+                return bool(client.ping())
+        except (DockerException, OSError):
+            return False
+
+    def _said(self) -> str:
+        return " | ".join((self._root / "log").read_text(errors="replace").splitlines()[-5:])
 
 
 @contextmanager
-def own_engine(*tags: str) -> Iterator[OwnEngine]:
-    """Yield an engine that has these images; DOCKER_HOST names it inside the block."""
-    root = Path(tempfile.mkdtemp(prefix="gb-engine-"))
-    engine = OwnEngine(root)
-    before = os.environ.get("DOCKER_HOST")
+def client_of(host: str | None) -> Iterator[docker.DockerClient]:
+    """Yield a connection to an engine; None for the one that the environment names."""
+    client = docker.DockerClient(base_url=host, timeout=120) if host else docker.from_env(timeout=120)
     try:
-        for tag in tags:
-            engine.take(tag)
-        os.environ["DOCKER_HOST"] = engine.host
+        yield client
+    finally:
+        client.close()
+
+
+@contextmanager
+def own_engine(program: Path, images: Sequence[str]) -> Iterator[OwnEngine]:
+    """Yield a running engine with copies of the first one's images; at the end nothing is left of it."""
+    root = Path(tempfile.mkdtemp(prefix="gb-engine-"))
+    engine = OwnEngine(program, root)
+    try:
+        engine.start()
+        for image in images:
+            with client_of(None) as first, client_of(engine.host) as second:
+                saved: Any = first.images.get(image).save(named=True)  # streamed, which load takes too
+                second.images.load(saved)
         yield engine
     finally:
-        os.environ.pop("DOCKER_HOST", None)
-        if before is not None:
-            os.environ["DOCKER_HOST"] = before
-        engine.stop()
-        shutil.rmtree(root, ignore_errors=True)
+        engine.end()
+        for one in engine.left():
+            one.kill()
+        for mount in reversed([part.mountpoint for part in psutil.disk_partitions(all=True)]):
+            if mount.startswith(f"{root}/"):
+                subprocess.run(["umount", "--lazy", mount], check=True)
+        shutil.rmtree(root)

@@ -23,7 +23,7 @@ from typing import Any
 import psutil
 
 from campaigns.flatness import Watch, growth_table, judge, plot
-from campaigns.kills import events_of
+from campaigns.whole import events_of
 from greenbench.fleet.state import StateFolder
 
 MORE_ROUNDS_THAN_FIT = 1_000

@@ -7,14 +7,23 @@ from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
-KINDS = ("controller", "runtime", "torn write", "full disk", "engine")
+KINDS = (
+    "controller",
+    "runtime",
+    "torn write",
+    "full disk",
+    "full state",
+    "engine killed",
+    "engine restarted",
+    "engine killed or restarted",
+)
 """What is done to a run, in the order of the table's columns."""
 
 TEXT = """\
 `make kill-campaign`. A run of ONNX Runtime on the CPU is hit one to six times, resumed,
-and verified. Under `docker` the runtime is a sealed container on an engine of the campaign's own; `engine` is
-that engine killed or restarted under the run. Each row is one chunk of the campaign, which goes on
-where it stopped."""
+and verified. Each row is one chunk of the campaign, which goes on where it stopped. Under `docker` the
+runtime that is killed is a container; the engine that is killed (SIGKILL) or restarted (SIGTERM) is one of
+the campaign's own (an early chunk did not tell the two apart). `full disk` is the results' disk, `full state` that of the state folder."""
 
 
 @dataclass(slots=True, kw_only=True)
