@@ -23,7 +23,8 @@ TEXT = """\
 `make kill-campaign`. A run of ONNX Runtime on the CPU is hit one to six times, resumed,
 and verified. Each row is one chunk of the campaign, which goes on where it stopped. Under `docker` the
 runtime that is killed is a container; the engine that is killed (SIGKILL) or restarted (SIGTERM) is one of
-the campaign's own (an early chunk did not tell the two apart). `full disk` is the results' disk, `full state` that of the state folder."""
+the campaign's own (an early chunk did not tell the two apart). `full disk` is the results' disk, `full state`
+that of the state folder."""
 
 
 @dataclass(slots=True, kw_only=True)

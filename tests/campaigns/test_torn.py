@@ -30,4 +30,6 @@ def test_chunks_are_added_to_what_is_kept_and_summed_in_the_table(tmp_path):
     keep_chunks(kept, [Tally(kills={"controller": 2, "runtime": 1}, runs=1, trials=4)])
     keep_chunks(kept, [*read_chunks(kept), Tally(kills={"full disk": 3}, runs=2, trials=5, broken=["lost"])])
     assert [chunk.hits for chunk in read_chunks(kept)] == [3, 3]
-    assert "| all |  |  |  | 2 | 1 | 0 | 3 | 0 | 0 | 0 | 3 | 9 | 1 |" in kept.with_suffix(".md").read_text()
+    assert (
+        "| all |  |  |  | 2 | 1 | 0 | 3 | 0 | 0 | 0 | 0 | 3 | 9 | 1 |" in kept.with_suffix(".md").read_text()
+    )
