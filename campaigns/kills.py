@@ -6,6 +6,7 @@ writes are torn, disks are filled. Prints a line per broken promise; status 1 wh
 """
 
 import argparse
+import errno
 import os
 import random
 import signal
@@ -41,6 +42,7 @@ SHARES = {
 """How often each kind of fault is drawn, of those that can be done."""
 
 BALLAST = "ballast"
+FILL_TRIES = 50
 
 LONGEST_S = 600.0
 SIGKILLED = -signal.SIGKILL
@@ -154,19 +156,18 @@ class Campaign:
     def _fill(self, process: subprocess.Popen[str], kind: str) -> None:
         """Take all but a little of the room there is; the run says so and ends by itself, or needs none."""
         disk = self._site.out if kind == "full disk" else self._site.state
-        free = os.statvfs(disk)
         slack = self._random.randrange(0, 64 << 10) if kind == "full disk" else 0
         ballast = disk / BALLAST
         try:
-            with ballast.open("wb") as file:
-                os.posix_fallocate(file.fileno(), 0, max(1, free.f_bavail * free.f_frsize - slack))
+            _occupy(ballast, slack)
             _, said = process.communicate(timeout=LONGEST_S)
         finally:
             ballast.unlink()
+            process.kill()
         if process.returncode == 0 and kind == "full disk":
             return
         self.tally.kills[kind] += 1
-        self._told(kind, said, of=("the disk is full", "disk: 0.0 GiB free"))
+        self._told(kind, said, of=("the disk is full", "GiB free at "))
 
     def _restart_engine(self, process: subprocess.Popen[str], kind: str) -> None:
         engine = self._site.engine
@@ -191,6 +192,22 @@ class Campaign:
         for trial_id, row in seen.items():
             if now.get(trial_id) != row:
                 self.tally.broken.append(f"{folder}: {trial_id} was finished before a fault and changed")
+
+
+def _occupy(ballast: Path, slack: int) -> None:
+    """Make a file that leaves so many bytes of its disk, while a run writes there too."""
+    with ballast.open("wb") as file:
+        for _ in range(FILL_TRIES):
+            free = os.statvfs(ballast.parent)
+            try:
+                os.posix_fallocate(file.fileno(), 0, max(1, free.f_bavail * free.f_frsize - slack))
+            except OSError as err:
+                if err.errno != errno.ENOSPC:
+                    raise
+                file.truncate(0)  # the run took some of it in between
+            else:
+                return
+    raise SystemExit(f"{ballast.parent} could not be filled in {FILL_TRIES} tries")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
