@@ -2,7 +2,7 @@
 
 `python -m campaigns.soak_run --seconds 3600 --launcher docker`: MobileNetV2 in PyTorch and ONNX Runtime on
 the CPU, one load after another, a fresh runtime each (`greenbench up` must have made them in
-GREENBENCH_STATE). At the end the run is interrupted as Ctrl-C does. Gives 1 where something grew, was left
+GREENBENCH_STATE). At the end the run is interrupted by SIGTERM. Gives 1 where something grew, was left
 or ended otherwise.
 """
 
@@ -82,7 +82,7 @@ def soak(out: Path, *, launcher: str, seconds: float) -> Soaked:
             time.sleep(seconds / LOOKS)
             _look(soaked, out, process)
         if process.poll() is None:
-            process.send_signal(signal.SIGINT)
+            process.send_signal(signal.SIGTERM)  # as SIGINT, which a shell may have had ignored
         soaked.status = process.wait(120)
     finally:
         process.kill()
@@ -124,7 +124,7 @@ def report(soaked: Soaked, *, command: str, launcher: str, picture: str) -> str:
         "",
         f"`{command}`. {datetime.now(UTC):%F}, {machine}.",
         f"It measured for {soaked.seconds:.0f} s: {soaked.loads} loads of MobileNetV2 in PyTorch and ONNX",
-        f"Runtime, each in a fresh runtime under `{launcher}`, then Ctrl-C (exit status {soaked.status}).",
+        f"Runtime, each in a fresh runtime under `{launcher}`, then SIGTERM (exit status {soaked.status}).",
         "",
         *growth_table(judge(soaked.watch.samples)),
         "",
