@@ -61,9 +61,9 @@ def _burning(model: Any, seconds: float, extra_ns: int) -> list[int]:
 
 def main() -> None:
     """Serve, and run bare loops on command."""
-    engine, address, models, outbox = sys.argv[1:5]
+    engine, address, models, outbox, device = sys.argv[1:6]
     module = importlib.import_module(f"greenbench_runtime.engines.{engine}")
-    session = Session(EngineParts(engine=module.engine), device="cpu")
+    session = Session(EngineParts(engine=module.engine), device=device)
     with serving(session, Places(address=address, models=Path(models), outbox=Path(outbox))):
         print("ready", flush=True)
         for line in sys.stdin:

@@ -3,7 +3,9 @@
 Each line is a ratio or a cost with its 90% interval, its limit and a verdict; a positive control, a cost
 that is known to be there, has to be found. On a host too noisy to say, the table says so and gives the
 interval reached. Needs the environments and models of ``greenbench up --launcher venv`` in the state folder
-(GREENBENCH_STATE, else ``.state``). Exit status 1 where a line is beyond its limit with its whole interval.
+(GREENBENCH_STATE, else ``.state``); of ``up --device cuda`` for ``--device cuda``. A GPU's loop at batch 1
+is mostly bound by its launches: whether reading NVML slows it is what the lines of recording say. Exit
+status 1 where a line is beyond its limit with its whole interval.
 """
 
 import argparse
@@ -16,7 +18,7 @@ from rich.console import Console
 
 from benchmarks.host_side import host_cpu_lines, message_lines
 from benchmarks.lines import Line
-from benchmarks.loops import Effort, loop_lines, recording_lines
+from benchmarks.loops import PATIENCE, Effort, loop_lines, recording_lines
 from benchmarks.pairs import FEWEST
 from benchmarks.start_up import start_lines
 from benchmarks.subject import opened
@@ -33,12 +35,12 @@ def main() -> int:
     host = machine()
     command = "python -m benchmarks.footprint " + " ".join(_said(arguments))
     try:
-        lines, threads = _measured(arguments)
+        lines, where = _measured(arguments)
     except GreenbenchError as error:
         print(f"footprint: {error}", file=sys.stderr)
         return error.exit_status
     show(lines, Console())
-    about = f"{arguments.model} in {arguments.runtime}, batch 1, threads {threads}"
+    about = f"{arguments.model} in {arguments.runtime}, batch 1, {where}"
     if arguments.md:
         arguments.md.write_text(as_markdown(lines, head(host, command, about)))
     if arguments.json:
@@ -46,10 +48,12 @@ def main() -> int:
     return exit_status(lines)
 
 
-def _measured(arguments: argparse.Namespace) -> tuple[list[Line], int]:
+def _measured(arguments: argparse.Namespace) -> tuple[list[Line], str]:
     state = Path(os.environ.get("GREENBENCH_STATE", STATE))
-    effort = Effort(pairs=arguments.pairs, seconds=arguments.seconds)
-    with open_context(Options(state=state, launcher="venv", device="cpu")) as context:
+    effort = Effort(pairs=arguments.pairs, seconds=arguments.seconds, patience=arguments.patience)
+    environments = {name: Path(python) for name, _, python in (pair.partition("=") for pair in arguments.env)}
+    options = Options(state=state, launcher="venv", device=arguments.device, environments=environments)
+    with open_context(options) as context:
         # One core is left to the host side: what it takes from a core that computes is scheduling, which
         # `--threads` shows where that is asked.
         threads = arguments.threads or max(1, context.view.physical_cores - 1)
@@ -58,7 +62,9 @@ def _measured(arguments: argparse.Namespace) -> tuple[list[Line], int]:
             lines += recording_lines(subject, effort, lines[-1])
             lines += host_cpu_lines(subject)
             lines += message_lines(subject, effort)
-    return [*lines, *start_lines()], threads
+        gpu = context.meters.facts.get("gpu")
+    where = f"threads {threads}" + (f", {gpu['name']} (driver {gpu['driver']})" if gpu else "")
+    return [*lines, *start_lines()], where
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -67,11 +73,14 @@ def _parser() -> argparse.ArgumentParser:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--pairs", type=_pairs, default=20, help="least pairs; 3 times as many at most")
+    parser.add_argument("--pairs", type=_pairs, default=20, help="least pairs")
     parser.add_argument("--seconds", type=float, default=2.0, help="of each side of a pair")
     parser.add_argument("--runtime", choices=("onnxruntime", "pytorch"), default="onnxruntime")
     parser.add_argument("--model", choices=("mobilenet_v2", "resnet50"), default="mobilenet_v2")
     parser.add_argument("--threads", type=int, default=0, help="0: all physical cores but one")
+    parser.add_argument("--patience", type=int, default=PATIENCE, help="most pairs, in times of --pairs")
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
+    parser.add_argument("--env", action="append", default=[], metavar="RUNTIME=PYTHON")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write figures there")
     parser.add_argument("--md", type=Path, metavar="FILE", help="write the table there")
     return parser
@@ -87,6 +96,7 @@ def _pairs(text: str) -> int:
 def _said(arguments: argparse.Namespace) -> list[str]:
     said = {"pairs": arguments.pairs, "seconds": arguments.seconds, "runtime": arguments.runtime}
     said |= {"model": arguments.model} | ({"threads": arguments.threads} if arguments.threads else {})
+    said |= {"device": arguments.device} if arguments.device != "cpu" else {}
     return [f"--{name} {value}" for name, value in said.items()]
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from rich.console import Console
 
 from benchmarks.lines import RATIO_WIDTH, Line, bound_line
-from benchmarks.loops import PATIENCE, Effort
+from benchmarks.loops import Effort
 from benchmarks.pairs import FEWEST, Estimate, centre_of, paired, ratio_of
 from benchmarks.subject import Cost, Subject
 from greenbench.bench.timeline import hold, lay_out
@@ -53,19 +53,23 @@ def _cpu_share(subject: Subject, *, live: bool) -> float:
         stream = stack.enter_context(subject.client.run())
         stream.wait(1.0)
         began_s, used_s = time.monotonic(), time.process_time()
-        _hold_window(recorder, lambda: stream.wait(0.0))
+        _hold_window(recorder, lambda: stream.wait(0.0), subject.sensor_period_s)
         share = (time.process_time() - used_s) / (time.monotonic() - began_s)
         stream.stop()
     return share
 
 
-def _hold_window(recorder: Recorder, check: Callable[[], object]) -> None:
+def _hold_window(recorder: Recorder, check: Callable[[], object], sensor_period_s: float) -> None:
     asked = lay_out(
-        now_ns=time.monotonic_ns(), windows=1, window_s=WINDOW_S, sensor_period_s=0.0, phases=(0.0,)
+        now_ns=time.monotonic_ns(),
+        windows=1,
+        window_s=WINDOW_S,
+        sensor_period_s=sensor_period_s,
+        phases=(0.0,),
     )
     hold(
         asked,
-        sensor_period_s=0.0,
+        sensor_period_s=sensor_period_s,
         dense=recorder.dense,
         check=check,
         clock=time.monotonic_ns,
@@ -91,7 +95,7 @@ def _message_line(subject: Subject, effort: Effort) -> Line:
         lambda: subject.server(effort.seconds, progress_s=OFTEN_S),
         lambda: subject.server(effort.seconds),
         least=effort.pairs,
-        most=PATIENCE * effort.pairs,
+        most=effort.patience * effort.pairs,
         enough=lambda ones, others: _ratio(ones, others).half_width <= RATIO_WIDTH / 2,
     )
     stamps = max(1, round(1 / usual[-1].mean_s))

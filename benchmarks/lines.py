@@ -65,6 +65,11 @@ def ratio_line(what: str, ratio: Estimate, *, note: str = "") -> Line:
     return Line(what=what, figure=ratio_text(ratio), limit=limit, verdict=verdict, note=note, estimate=ratio)
 
 
+def told_line(what: str, ratio: Estimate, *, note: str = "") -> Line:
+    """Return the line of a ratio that no limit is set for: no run costs it."""
+    return Line(what=what, figure=ratio_text(ratio), note=note, estimate=ratio)
+
+
 def control_line(what: str, ratio: Estimate, *, expected: float) -> Line:
     """Return the line of a positive control: a cost known to be there, whose interval must lie above 1."""
     verdict = Verdict.FOUND if ratio.low > 1 else Verdict.NOT_FOUND

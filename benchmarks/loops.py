@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from benchmarks.lines import RATIO_WIDTH, Line, control_line, doubted, ratio_line, ratio_text
+from benchmarks.lines import RATIO_WIDTH, Line, control_line, doubted, ratio_line, ratio_text, told_line
 from benchmarks.pairs import Estimate, paired, ratio_of
 from benchmarks.subject import Cost, Subject
 from greenbench.core.reading import Domain
@@ -14,7 +14,7 @@ BURN = 0.02
 A control no larger than the interval could never be found for certain."""
 
 PATIENCE = 3
-"""How many times the asked pairs are taken where the interval is still too wide."""
+"""How many times the asked pairs are usually taken where the interval is still too wide."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,12 +22,14 @@ class Effort:
     """How long to measure.
 
     Attributes:
-        pairs: Pairs in any case; up to `PATIENCE` times as many where the interval is wider than its limit.
+        pairs: Pairs in any case; up to `patience` times as many where the interval is wider than its limit.
         seconds: Of each side of a pair.
+        patience: How many times `pairs` are taken at most where the interval is still too wide.
     """
 
     pairs: int
     seconds: float
+    patience: int = PATIENCE
 
 
 def loop_lines(subject: Subject, effort: Effort) -> list[Line]:
@@ -66,7 +68,16 @@ def recording_lines(subject: Subject, effort: Effort, control: Line) -> list[Lin
         ratio_line("recording on / off: time", _times(*both), note=_medians(*both)),
         _energy_line("recording on / off: energy", subject, *both),
     ]
-    return doubted(compared, control)
+    return [*doubted(compared, control), *_hammered_lines(subject, effort)]
+
+
+def _hammered_lines(subject: Subject, effort: Effort) -> list[Line]:
+    """Ask of a GPU whether reading it can slow its loop at all, by the most that can be read."""
+    if not subject.sensor_period_s:
+        return []
+    both = _compared(lambda: subject.hammered(effort.seconds), lambda: subject.server(effort.seconds), effort)
+    what = "energy counter read again and again, 1 ms apart / read at edges"
+    return [told_line(f"{what}: time", _times(*both), note=_medians(*both))]
 
 
 def _compared(
@@ -76,7 +87,7 @@ def _compared(
         first,
         second,
         least=effort.pairs,
-        most=PATIENCE * effort.pairs,
+        most=effort.patience * effort.pairs,
         enough=lambda ones, others: _times(ones, others).half_width <= RATIO_WIDTH,
     )
 

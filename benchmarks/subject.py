@@ -5,7 +5,7 @@ import json
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +17,7 @@ from greenbench.bench.context import Context
 from greenbench.bench.inputs import batch
 from greenbench.bench.library import onnx_key, weights_key
 from greenbench.core.runtime import RuntimeSpec
+from greenbench.energy.calibrate import counter_period
 from greenbench.energy.cgroup import process_tree_sensors
 from greenbench.energy.meter import MeterSet
 from greenbench.energy.power import mean_power
@@ -33,6 +34,9 @@ SETTLE_S = 0.2
 
 UP = "greenbench up --launcher venv"
 QUIT_S = 10.0
+
+EDGE_PERIODS = 2.5
+"""How long a counter that steps is read around each edge, in its periods: one change at least falls in it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,30 +81,44 @@ class Subject:
         process: Runs `benchmarks.bare_loop`.
         client: Speaks to the real server in it.
         meters: What this host can measure.
+        sensor_period_s: Calibrated period of the GPU's energy counter; 0 where there is none.
     """
 
     process: "subprocess.Popen[str]"
     client: RuntimeClient
     meters: MeterSet
+    sensor_period_s: float = 0.0
 
     def bare(self, seconds: float, extra_s: float = 0.0) -> Cost:
         """Run the bare loop; `extra_s` is burnt after each pass."""
         with self._metered() as recorder:
             self._tell(f"bare {seconds} {extra_s}")
+            stretch_ns = self._read_edges(recorder, seconds, time.sleep)
             ends_ns = np.array(json.loads(self._heard()), dtype=np.int64)
-            return self._cost(ends_ns, recorder)
+            return self._cost(ends_ns, recorder, stretch_ns)
 
     def server(self, seconds: float, *, progress_s: float = 1.0) -> Cost:
         """Run the server's loop over gRPC, as a measurement does."""
         with self._metered() as recorder:
             with self.client.run(progress_s=progress_s) as stream:
-                stream.wait(seconds)
+                stretch_ns = self._read_edges(recorder, seconds, stream.wait)
                 ends_ns = stream.stop().ends_ns
-            return self._cost(ends_ns, recorder)
+            return self._cost(ends_ns, recorder, stretch_ns)
 
     def recorded(self, seconds: float) -> Cost:
-        """Run the server's loop while every sensor of this host is read."""
+        """Run the server's loop while every sensor of this host is read on its schedule."""
         with Recorder(self.sensors()):
+            return self.server(seconds)
+
+    def hammered(self, seconds: float) -> Cost:
+        """Run the server's loop while the GPU's energy counter is read again and again, 1 ms apart.
+
+        In a run it is read so only around the edges of windows: this is the most that reading it can cost.
+        """
+        with (
+            Recorder(tuple(sensor for sensor in self.sensors() if sensor.dense)) as recorder,
+            recorder.dense(),
+        ):
             return self.server(seconds)
 
     def sensors(self) -> tuple[Sensor, ...]:
@@ -123,13 +141,50 @@ class Subject:
         streams = {stream for streams in self.meters.domains.values() for stream in streams}
         return tuple(sensor for sensor in self.meters.sensors if sensor.stream in streams)
 
-    def _cost(self, ends_ns: NDArray[np.int64], recorder: Recorder | None) -> Cost:
+    def _read_edges(
+        self, recorder: Recorder | None, seconds: float, wait: Callable[[float], object]
+    ) -> tuple[int, int] | None:
+        """Let a stretch of the loop pass, reading a counter that steps at its begin and its end.
+
+        Args:
+            recorder: Records the energy; None where there is no meter.
+            seconds: Length of the stretch.
+            wait: Waits for so many seconds.
+
+        Returns:
+            Begin and end of what the counter covers, CLOCK_MONOTONIC ns; None where no counter steps.
+
+        Raises:
+            ValueError: The stretch is too short for two edges.
+        """
+        if recorder is None or not self.sensor_period_s:
+            wait(seconds)
+            return None
+        edge_s = EDGE_PERIODS * self.sensor_period_s
+        between_s = seconds - SETTLE_S - 2 * edge_s
+        if between_s < edge_s:
+            raise ValueError(f"{seconds:g} s hold no two edges of {edge_s:.2f} s; ask for more --seconds")
+        wait(SETTLE_S)
+        begin_ns = time.monotonic_ns()
+        with recorder.dense():
+            wait(edge_s)
+        wait(between_s)
+        end_ns = time.monotonic_ns()
+        with recorder.dense():
+            wait(edge_s)
+        return begin_ns, end_ns
+
+    def _cost(
+        self, ends_ns: NDArray[np.int64], recorder: Recorder | None, stretch_ns: tuple[int, int] | None
+    ) -> Cost:
         kept = steady(ends_ns)
         if recorder is None:
             return cost_of(kept)
-        time.sleep(2 * max(sensor.period_s for sensor in self._counters()))  # one poll past the end
-        mean_s = cost_of(kept).mean_s
-        return cost_of(kept, mean_s * power_w(recorder.record(), self.meters, kept))
+        if stretch_ns is None:
+            time.sleep(2 * max(sensor.period_s for sensor in self._counters()))  # one poll past the end
+            stretch_ns = int(kept[0]), int(kept[-1])
+        power = power_w(recorder.record(), self.meters, stretch_ns, self.sensor_period_s)
+        return cost_of(kept, cost_of(kept).mean_s * power)
 
     def _tell(self, command: str) -> None:
         assert self.process.stdin is not None
@@ -144,11 +199,20 @@ class Subject:
         return line
 
 
-def power_w(record: Record, meters: MeterSet, ends_ns: NDArray[np.int64]) -> float:
-    """Return the mean power of all domains between the first and last end stamp, watts."""
-    begin_ns, end_ns = int(ends_ns[0]), int(ends_ns[-1])
+def power_w(
+    record: Record, meters: MeterSet, stretch_ns: tuple[int, int], sensor_period_s: float = 0.0
+) -> float:
+    """Return the mean power of all domains over a stretch, watts.
+
+    Args:
+        record: Covers the stretch.
+        meters: Which streams make the domains.
+        stretch_ns: Its begin and end, CLOCK_MONOTONIC ns.
+        sensor_period_s: Calibrated period of the GPU's energy counter; 0 where there is none.
+    """
+    begin_ns, end_ns = stretch_ns
     powers = [
-        mean_power(record, meters, domain, begin_ns=begin_ns, end_ns=end_ns, sensor_period_s=0.0)
+        mean_power(record, meters, domain, begin_ns=begin_ns, end_ns=end_ns, sensor_period_s=sensor_period_s)
         for domain in meters.domains
     ]
     return sum(power.power_w for power in powers)
@@ -159,7 +223,7 @@ def opened(context: Context, runtime: str, model: str, threads: int) -> Iterator
     """Start the program in a runtime's environment and load a model at batch 1.
 
     Args:
-        context: With the ``venv`` launcher and device ``cpu``.
+        context: With the ``venv`` launcher.
         runtime: Its name in the catalogue.
         model: Which, with seeded weights.
         threads: Intra-operator threads.
@@ -177,7 +241,7 @@ def opened(context: Context, runtime: str, model: str, threads: int) -> Iterator
                 stdout=subprocess.PIPE,
                 stderr=log,
                 text=True,
-                env=dict(runtime_environment(_settings(context), device="cpu")),
+                env=dict(runtime_environment(_settings(context), device=context.house.device)),
             )
         assert process.stdout is not None
         try:
@@ -185,7 +249,12 @@ def opened(context: Context, runtime: str, model: str, threads: int) -> Iterator
                 raise RuntimeError(f"the bare loop's process did not start: {log_path.read_text()[-2000:]}")
             with RuntimeClient(address) as client:
                 _load(client, context, spec, model, threads)
-                subject = Subject(process=process, client=client, meters=context.meters)
+                subject = Subject(
+                    process=process,
+                    client=client,
+                    meters=context.meters,
+                    sensor_period_s=counter_period(context.meters, context.state.calibration) or 0.0,
+                )
                 yield subject
                 subject.quit()
         finally:
@@ -194,16 +263,21 @@ def opened(context: Context, runtime: str, model: str, threads: int) -> Iterator
 
 
 def _settings(context: Context) -> LaunchSettings:
-    return LaunchSettings(state=context.state, assets=assets_root())
+    return LaunchSettings(
+        state=context.state,
+        assets=assets_root(),
+        gpu_uuid=context.house.gpu_uuid or "",
+        environments=context.options.environments,
+    )
 
 
 def _command(context: Context, spec: RuntimeSpec, address: str, outbox: str) -> list[str]:
-    launcher = VenvLauncher(_settings(context))
-    if launcher.built(spec, "cpu") is None:
-        raise SystemExit(f"{spec.name} has no environment; run `{UP}`")
-    python = launcher._server_command(spec, "cpu")[0]  # noqa: SLF001 - as the launcher starts it
+    launcher, device = VenvLauncher(_settings(context)), context.house.device
+    if launcher.built(spec, device) is None:
+        raise SystemExit(f"{spec.name} has no environment for {device}; run `{UP}`")
+    python = launcher._server_command(spec, device)[0]  # noqa: SLF001 - as the launcher starts it
     program = Path(__file__).with_name("bare_loop.py")
-    return [python, str(program), spec.engine, address, str(context.state.models), outbox]
+    return [python, str(program), spec.engine, address, str(context.state.models), outbox, device]
 
 
 def _load(client: RuntimeClient, context: Context, spec: RuntimeSpec, model: str, threads: int) -> None:
@@ -215,7 +289,7 @@ def _load(client: RuntimeClient, context: Context, spec: RuntimeSpec, model: str
     client.load(
         model=model,
         batch_size=1,
-        mode=spec.modes_on("cpu")[0],
+        mode=spec.modes_on(context.house.device)[0],
         weights_file=weights.path,
         model_file=model_file,
         threads=threads,
