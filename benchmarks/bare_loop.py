@@ -13,6 +13,7 @@ nothing of this package: the runtime's environment has only the runtime.
 import gc
 import importlib
 import json
+import os
 import sys
 from pathlib import Path
 from time import monotonic_ns
@@ -59,12 +60,18 @@ def _burning(model: Any, seconds: float, extra_ns: int) -> list[int]:
     return ends
 
 
+def _end() -> None:
+    """Without its GPU no loop goes on."""
+    os._exit(1)
+
+
 def main() -> None:
     """Serve, and run bare loops on command."""
     engine, address, models, outbox, device = sys.argv[1:6]
     module = importlib.import_module(f"greenbench_runtime.engines.{engine}")
     session = Session(EngineParts(engine=module.engine), device=device)
-    with serving(session, Places(address=address, models=Path(models), outbox=Path(outbox))):
+    places = Places(address=address, models=Path(models), outbox=Path(outbox))
+    with serving(session, places, on_lost_context=_end):
         print("ready", flush=True)
         for line in sys.stdin:
             words = line.split()

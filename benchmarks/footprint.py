@@ -12,13 +12,14 @@ import argparse
 import json
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
 
 from benchmarks.host_side import host_cpu_lines, message_lines
 from benchmarks.lines import Line
-from benchmarks.loops import PATIENCE, Effort, loop_lines, recording_lines
+from benchmarks.loops import PATIENCE, Effort, hammered_lines, loop_lines, recording_lines
 from benchmarks.pairs import FEWEST
 from benchmarks.start_up import start_lines
 from benchmarks.subject import opened
@@ -58,13 +59,21 @@ def _measured(arguments: argparse.Namespace) -> tuple[list[Line], str]:
         # `--threads` shows where that is asked.
         threads = arguments.threads or max(1, context.view.physical_cores - 1)
         with opened(context, arguments.runtime, arguments.model, threads) as subject:
-            lines = loop_lines(subject, effort)
-            lines += recording_lines(subject, effort, lines[-1])
-            lines += host_cpu_lines(subject)
-            lines += message_lines(subject, effort)
+            lines = told(loop_lines(subject, effort))
+            lines += told(recording_lines(subject, effort, lines[-1]))
+            lines += told(host_cpu_lines(subject))
+            lines += told(message_lines(subject, effort))
+            lines += told(hammered_lines(subject, effort))
         gpu = context.meters.facts.get("gpu")
     where = f"threads {threads}" + (f", {gpu['name']} (driver {gpu['driver']})" if gpu else "")
     return [*lines, *start_lines()], where
+
+
+def told(lines: Sequence[Line]) -> Sequence[Line]:
+    """Say lines on standard error as they come: a host that is taken away keeps what it has found."""
+    for line in lines:
+        print(f"{line.what}: {line.figure} {line.says} {line.note}", file=sys.stderr, flush=True)
+    return lines
 
 
 def _parser() -> argparse.ArgumentParser:

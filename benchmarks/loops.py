@@ -68,16 +68,21 @@ def recording_lines(subject: Subject, effort: Effort, control: Line) -> list[Lin
         ratio_line("recording on / off: time", _times(*both), note=_medians(*both)),
         _energy_line("recording on / off: energy", subject, *both),
     ]
-    return [*doubted(compared, control), *_hammered_lines(subject, effort)]
+    return doubted(compared, control)
 
 
-def _hammered_lines(subject: Subject, effort: Effort) -> list[Line]:
+def hammered_lines(subject: Subject, effort: Effort) -> list[Line]:
     """Ask of a GPU whether reading it can slow its loop at all, by the most that can be read."""
     if not subject.sensor_period_s:
         return []
-    both = _compared(lambda: subject.hammered(effort.seconds), lambda: subject.server(effort.seconds), effort)
-    what = "energy counter read again and again, 1 ms apart / read at edges"
-    return [told_line(f"{what}: time", _times(*both), note=_medians(*both))]
+    what = "energy counter read again and again, 1 ms apart / read at edges: time"
+    try:
+        both = _compared(
+            lambda: subject.hammered(effort.seconds), lambda: subject.server(effort.seconds), effort
+        )
+    except ValueError as error:  # so few iterations that there is nothing to compare: a finding by itself
+        return [Line(what=what, figure="-", note=str(error))]
+    return [told_line(what, _times(*both), note=_medians(*both))]
 
 
 def _compared(

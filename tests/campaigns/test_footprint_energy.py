@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 import pytest
 from benchmarks.lines import Line, Verdict
-from benchmarks.loops import Effort, recording_lines
+from benchmarks.loops import Effort, hammered_lines, recording_lines
 from benchmarks.subject import Subject
 from tests.campaigns.simulated_gpu import ITERATION_S, WATTS, Load
 
@@ -79,7 +79,9 @@ def test_a_stretch_that_holds_no_two_edges_is_refused(subject):
 
 def test_lines_of_recording_have_energy_and_the_most_that_reading_can_cost(subject):
     control = Line(what="control", figure="-", verdict=Verdict.FOUND)
-    times, energy, hammered = recording_lines(subject, Effort(pairs=5, seconds=0.8, patience=1), control)
+    effort = Effort(pairs=5, seconds=0.8, patience=1)
+    times, energy = recording_lines(subject, effort, control)
+    (hammered,) = hammered_lines(subject, effort)
     assert times.estimate.point == pytest.approx(1.0, abs=1e-3)
     assert energy.estimate.point == pytest.approx(1.0, abs=0.03)
     assert "again and again" in hammered.what
