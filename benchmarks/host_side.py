@@ -49,7 +49,7 @@ def _cpu_share(subject: Subject, *, live: bool) -> float:
             nowhere = stack.enter_context(Path(os.devnull).open("w"))
             observer = LiveObserver(Console(file=nowhere, force_terminal=True, width=120))
             stack.enter_context(observer).step("measuring")
-        recorder = stack.enter_context(Recorder(subject.sensors()))
+        recorder = stack.enter_context(Recorder(subject.sensors(), sensor_period_s=subject.sensor_period_s))
         stream = stack.enter_context(subject.client.run())
         stream.wait(1.0)
         began_s, used_s = time.monotonic(), time.process_time()

@@ -17,9 +17,13 @@ with contextlib.redirect_stdout(io.StringIO()), contextlib.suppress(SystemExit):
     {_HELP}
 helped = sorted(sys.modules)
 import greenbench
-for module in pkgutil.walk_packages(greenbench.__path__, "greenbench."):
-    importlib.import_module(module.name)
-print(json.dumps([helped, sorted(sys.modules)]))
+missing = []
+for module in pkgutil.walk_packages(greenbench.__path__, "greenbench.", onerror=lambda name: None):
+    try:
+        importlib.import_module(module.name)
+    except ModuleNotFoundError as error:
+        missing.append(f"{{module.name}} (no {{error.name}})")
+print(json.dumps([helped, sorted(sys.modules), missing]))
 """
 
 
@@ -53,19 +57,20 @@ def _wall_s(program: str) -> float:
 
 def _import_lines() -> list[Line]:
     done = subprocess.run([sys.executable, "-c", _LISTING], check=True, capture_output=True, text=True)
-    helped, everything = json.loads(done.stdout)
+    helped, everything, missing = json.loads(done.stdout)
+    left_out = f"; not imported here: {', '.join(missing)}" if missing else ""
     return [
         _import_line("frameworks imported by `greenbench --help`", helped),
-        _import_line("frameworks imported by every module of the host side", everything),
+        _import_line("frameworks imported by every module of the host side", everything, left_out),
     ]
 
 
-def _import_line(what: str, modules: list[str]) -> Line:
+def _import_line(what: str, modules: list[str], left_out: str = "") -> Line:
     found = [name for name in FRAMEWORKS if name in modules]
     return Line(
         what=what,
         figure=", ".join(found) or "none",
         limit="none",
         verdict=Verdict.BEYOND if found else Verdict.WITHIN,
-        note=f"{len(modules)} modules",
+        note=f"{len(modules)} modules{left_out}",
     )

@@ -107,7 +107,7 @@ class Subject:
 
     def recorded(self, seconds: float) -> Cost:
         """Run the server's loop while every sensor of this host is read on its schedule."""
-        with Recorder(self.sensors()):
+        with Recorder(self.sensors(), sensor_period_s=self.sensor_period_s):
             return self.server(seconds)
 
     def hammered(self, seconds: float) -> Cost:
@@ -135,7 +135,8 @@ class Subject:
 
     def _metered(self) -> AbstractContextManager[Recorder | None]:
         """Record the energy alone, in both loops alike; nothing where there is no meter."""
-        return Recorder(self._counters()) if self._counters() else nullcontext()
+        counters = self._counters()
+        return Recorder(counters, sensor_period_s=self.sensor_period_s) if counters else nullcontext()
 
     def _counters(self) -> tuple[Sensor, ...]:
         streams = {stream for streams in self.meters.domains.values() for stream in streams}
@@ -290,6 +291,8 @@ def _load(client: RuntimeClient, context: Context, spec: RuntimeSpec, model: str
         model=model,
         batch_size=1,
         mode=spec.modes_on(context.house.device)[0],
+        device=context.house.device,
+        device_uuid=context.house.gpu_uuid or "",
         weights_file=weights.path,
         model_file=model_file,
         threads=threads,

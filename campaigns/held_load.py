@@ -154,7 +154,12 @@ def held_load(
             raise SystemExit(f"{cell.cell_id}: the outputs differ from the reference: {parity}")
         running.client.stage(batch(load.model, load.batch_size, load.sequence_length))
         with (
-            Recorder(instruments.meters.sensors, clock=instruments.clock, seed=seed) as recorder,
+            Recorder(
+                instruments.meters.sensors,
+                clock=instruments.clock,
+                seed=seed,
+                sensor_period_s=instruments.sensor_period_s,
+            ) as recorder,
             running.client.run() as stream,
         ):
             waited_s = _warm_up(stream, recorder, instruments, warmup_cap_s)

@@ -101,7 +101,7 @@ class Soak:
     def _cycle(self, number: int) -> None:
         # A connection of its own for each: those that are left open show as sockets.
         with RuntimeClient(self._address) as client:
-            client.load(batch_size=1, threads=1 + number % 2, **self._load)
+            client.load(batch_size=1, device="cpu", threads=1 + number % 2, **self._load)
             client.stage({"input": IMAGE})
             with client.run(max_iterations=ITERATIONS) as stream:
                 stream.wait(60)

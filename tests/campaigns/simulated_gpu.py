@@ -47,7 +47,7 @@ def instruments() -> Instruments:
 @contextmanager
 def simulated_load(number: int = 1):
     tools = instruments()
-    with Recorder(tools.meters.sensors, seed=number) as recorder:
+    with Recorder(tools.meters.sensors, seed=number, sensor_period_s=PERIOD_S) as recorder:
         yield HeldLoad(
             stream=Load(),
             recorder=recorder,

@@ -16,7 +16,7 @@ from greenbench.fleet.state import StateFolder
 
 def load(instance, model: str, **more):
     with RuntimeClient(instance.address, instance=instance) as client:
-        return client.load(model=model, batch_size=1, mode="plain", threads=1, **more)
+        return client.load(model=model, batch_size=1, mode="plain", device="cpu", threads=1, **more)
 
 
 def test_a_killed_container_is_told_with_status_137(instance, raw):

@@ -8,6 +8,7 @@ from greenbench.core.doubt import Rule, Verdict
 from greenbench.core.reading import Domain, Series
 from greenbench.energy.cgroup import CPU_STREAM
 from greenbench.energy.meter import MeterSet
+from greenbench.energy.pacing import PAUSE_S, Pace
 from greenbench.energy.recorder import Record
 from greenbench.energy.validity import DEFAULT_LIMITS, judge
 from greenbench.energy.window import cut
@@ -31,7 +32,7 @@ def record_of(*found, dense=frozenset(), period_s=0.1):
     return Record(streams, periods_s=dict.fromkeys(streams, period_s), dense=frozenset(dense))
 
 
-def simulated(generator, period_s):
+def simulated(generator, period_s, late_s=1e-4):
     """One second of known, drifting power: (error, half-width of its interval), in sensor steps; or None."""
     watts = generator.uniform(80, 650)
     slope = generator.uniform(-0.02, 0.02) * watts
@@ -41,20 +42,25 @@ def simulated(generator, period_s):
     jitter = generator.uniform(*JITTER) * period_s
     ticks = np.sort(ticks + generator.normal(0, jitter, len(ticks)))
     cheapest, dearest = period_s * 0.02, period_s * 0.13
-    reads = []
-    for first, last in dense_stretches((asked,), period_s):
-        calls = generator.uniform(cheapest, dearest, int((last - first) / SECOND / cheapest))
-        begins = first / SECOND + np.concatenate([[0.0], np.cumsum(calls + 0.01 * period_s)[:-1]])
-        kept = begins < last / SECOND
-        reads.append((begins[kept], calls[kept]))
-    at, calls = (np.concatenate(parts) for parts in zip(*reads, strict=True))
 
     def energy(instant):
         return watts * instant + slope * instant**2 / 2
 
-    changed = ticks[np.searchsorted(ticks, at, side="right") - 1]
+    def counter(instant):
+        return energy(ticks[np.searchsorted(ticks, instant, side="right") - 1])
+
+    pace, reads = Pace(period_s, seed=int(generator.integers(1 << 32))), []
+    for first, last in dense_stretches((asked,), period_s):
+        now = first
+        # As the recorder does, and a sleeping thread wakes late.
+        while (due := pace.due_ns(now) + int(generator.exponential(late_s) * SECOND)) < last:
+            call_s = generator.uniform(cheapest, dearest)
+            reads.append((due / SECOND, counter(due / SECOND), call_s))
+            pace.saw(due, due + int(call_s * SECOND), reads[-1][1])
+            now = due + int((call_s + PAUSE_S) * SECOND)
+    at, values, calls = np.array(reads).T
     window = cut(
-        record_of(series("counter", at, energy(changed), calls), dense={"counter"}),
+        record_of(series("counter", at, values, calls), dense={"counter"}),
         GPU,
         asked_begin_ns=asked.begin_ns,
         asked_end_ns=asked.end_ns,

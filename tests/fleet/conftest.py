@@ -106,5 +106,5 @@ def standing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ProcessInstan
 @pytest.fixture
 def client(standing: ProcessInstance) -> Iterator[RuntimeClient]:
     with RuntimeClient(standing.address, instance=standing) as connected:
-        connected.load(model="tiny", batch_size=2, mode="plain", threads=1)
+        connected.load(model="tiny", batch_size=2, mode="plain", device="cpu", threads=1)
         yield connected

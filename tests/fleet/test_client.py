@@ -9,7 +9,7 @@ from greenbench.fleet.readiness import wait_ready
 
 
 def load(client: RuntimeClient, model: str = "tiny", **more: float) -> object:
-    return client.load(model=model, batch_size=2, mode="plain", threads=1, **more)
+    return client.load(model=model, batch_size=2, mode="plain", device="cpu", threads=1, **more)
 
 
 def test_describe_and_load_return_plain_types(client):

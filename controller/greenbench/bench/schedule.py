@@ -124,7 +124,12 @@ def _host_baseline(bench: Bench, plan: Plan) -> int:
     instruments = bench.instruments
     if instruments.meters.domains:
         bench.observer.step("measuring the idle host (B0)")
-    with Recorder(instruments.meters.sensors, clock=instruments.clock, seed=plan.seed) as recorder:
+    with Recorder(
+        instruments.meters.sensors,
+        clock=instruments.clock,
+        seed=plan.seed,
+        sensor_period_s=instruments.sensor_period_s,
+    ) as recorder:
         baselines = measure_baseline(
             recorder,
             instruments.meters,

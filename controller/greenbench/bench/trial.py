@@ -115,7 +115,12 @@ def measure_load(
         doubts += rest.wait(instruments, observer, pilot=planned.round == 1)
         sensors = (*instruments.meters.sensors, *_runtime_sensors(running))
         with (
-            Recorder(sensors, clock=instruments.clock, seed=generator.randrange(1 << 32)) as recorder,
+            Recorder(
+                sensors,
+                clock=instruments.clock,
+                seed=generator.randrange(1 << 32),
+                sensor_period_s=instruments.sensor_period_s,
+            ) as recorder,
             shown_power(observer, recorder, instruments.meters),
         ):
             timed = _Measuring(

@@ -88,25 +88,30 @@ def first_edge_after(changes: Changes, instant_ns: int, period_s: float) -> Edge
 
 def _tight_change_after(changes: Changes, instant_ns: int, period_ns: int) -> int | None:
     first = int(np.searchsorted(changes.by_ns, instant_ns, side="right"))
-    reach = instant_ns + NEIGHBOURS_PERIODS * period_ns
+    last = int(np.searchsorted(changes.by_ns, instant_ns + NEIGHBOURS_PERIODS * period_ns, side="right"))
     widths = changes.by_ns - changes.after_ns
     near = np.abs(changes.by_ns - instant_ns) <= NEIGHBOURS_PERIODS * period_ns
     limit = LOOSE * float(np.median(widths[near])) if near.any() else np.inf
-    for index in range(first, len(widths)):
-        if changes.by_ns[index] > reach:
-            return None
-        if widths[index] <= limit:
-            return index
+    # One seen between two close reads, even where most were not.
+    for widest in (min(limit, period_ns / 2), limit):
+        found = np.nonzero(widths[first:last] <= widest)[0]
+        if len(found):
+            return first + int(found[0])
     return None
 
 
 def _phase(changes: Changes, index: int, period_ns: int) -> tuple[int, int]:
     """Return the bounds, relative to change `index`'s `by_ns`, between which its true instant lies."""
     origin = changes.by_ns[index]
-    near = np.abs(changes.by_ns - origin) <= NEIGHBOURS_PERIODS * period_ns
+    if origin - changes.after_ns[index] > period_ns // 2:
+        # Its neighbours may be counted a period off: all that is known is that it is no older than a period.
+        return -min(int(origin - changes.after_ns[index]), period_ns), 0
+    # Chosen by whole periods: by the instants of reads, those at the rim would be the ones read early.
+    periods = np.round((changes.by_ns - origin) / period_ns)
+    near = np.abs(periods) <= NEIGHBOURS_PERIODS
     # Only changes seen between two close reads tell the phase: wider ones may be counted a period off.
     near &= changes.by_ns - changes.after_ns <= period_ns // 2
-    steps = np.round((changes.by_ns[near] - origin) / period_ns) * period_ns
+    steps = periods[near] * period_ns
     # The latest change before a read is never older than a period, however long the read before it took.
     own = max(changes.after_ns[index] - origin, -period_ns)
     low = (changes.after_ns[near] - origin - steps).max(initial=own)
@@ -141,7 +146,7 @@ def step_scatter(changes: Changes, instants_ns: tuple[int, ...], period_s: float
     places = np.round((changes.by_ns[1:] - changes.by_ns[:1]) / period_ns)
     fits = [_about_line(places[chosen], steps[chosen]) for chosen in near if len(chosen) >= FEWEST_STEPS]
     expected = sum(expected for _, expected in fits)
-    return float(np.sqrt(sum(squares for squares, _ in fits) / expected)) if expected else None
+    return float(np.sqrt(sum(squares for squares, _ in fits) / expected)) if expected > 0 else None
 
 
 def _about_line(places: NDArray[np.float64], steps: NDArray[np.float64]) -> tuple[float, float]:

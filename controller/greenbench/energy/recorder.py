@@ -15,12 +15,11 @@ import numpy as np
 from greenbench.core.errors import MeterError
 from greenbench.core.reading import Series
 from greenbench.core.units import ns_from_seconds, seconds_from_ns
+from greenbench.energy.pacing import PAUSE_S, Pace
 from greenbench.energy.sensor import Sensor
 
-DENSE_PAUSE_S = 0.001
-"""Pause between two dense reads: the counter's call takes longer than this by itself."""
-
 _LONGEST_SLEEP_S = 0.5
+_LONGEST_DENSE_SLEEP_S = 0.1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,8 +72,9 @@ class Record(Mapping[str, Series]):
 class _Stream:
     """The growing readings of one sensor."""
 
-    def __init__(self, sensor: Sensor, first_ns: int) -> None:
+    def __init__(self, sensor: Sensor, first_ns: int, pace: Pace | None) -> None:
         self.sensor = sensor
+        self.pace = pace
         self.next_ns = first_ns
         self.before, self.after, self.value = array("q"), array("q"), array("d")
 
@@ -93,7 +93,12 @@ class Recorder:
     """Records while entered. Sensors' phases against each other are drawn from a seed."""
 
     def __init__(
-        self, sensors: Sequence[Sensor], *, clock: Callable[[], int] = time.monotonic_ns, seed: int = 0
+        self,
+        sensors: Sequence[Sensor],
+        *,
+        clock: Callable[[], int] = time.monotonic_ns,
+        seed: int = 0,
+        sensor_period_s: float = 0.0,
     ) -> None:
         """Prepare a recorder.
 
@@ -101,12 +106,19 @@ class Recorder:
             sensors: What to read.
             clock: CLOCK_MONOTONIC in nanoseconds.
             seed: Of the schedules' phases.
+            sensor_period_s: Calibrated period of the dense sensors, which are read around their changes;
+                with 0 they are read as often as possible.
         """
         generator = Random(seed)  # noqa: S311 - phases, not secrets
         now = clock()
         self._clock = clock
         self._streams = [
-            _Stream(sensor, now + ns_from_seconds(sensor.period_s * generator.random())) for sensor in sensors
+            _Stream(
+                sensor,
+                now + ns_from_seconds(sensor.period_s * generator.random()),
+                Pace(sensor_period_s, seed=seed) if sensor.dense and sensor_period_s else None,
+            )
+            for sensor in sensors
         ]
         self._faults: list[Fault] = []
         self._dense = 0
@@ -127,7 +139,7 @@ class Recorder:
 
     @contextmanager
     def dense(self) -> Iterator[None]:
-        """Read the dense sensors as often as possible while entered."""
+        """Read the dense sensors while entered: around each change, or as often as possible."""
         self._dense += 1
         self._wake.set()
         try:
@@ -159,7 +171,9 @@ class Recorder:
             self._pause()
 
     def _is_due(self, stream: _Stream, now: int) -> bool:
-        return self._dense > 0 if stream.sensor.dense else now >= stream.next_ns
+        if not stream.sensor.dense:
+            return now >= stream.next_ns
+        return self._dense > 0 and (stream.pace is None or stream.pace.due_ns(now) <= now)
 
     def _read(self, stream: _Stream) -> None:
         before = self._clock()
@@ -169,19 +183,29 @@ class Recorder:
             message = str(err) if isinstance(err, MeterError) else repr(err)
             self._faults.append(Fault(stream=stream.sensor.stream, t_ns=before, message=message))
         else:
+            after = self._clock()
             stream.before.append(before)
-            stream.after.append(self._clock())
+            stream.after.append(after)
             stream.value.append(value)
+            if stream.pace:
+                stream.pace.saw(before, after, value)
         period_ns = ns_from_seconds(stream.sensor.period_s)
         # A missed turn is not made up for: the gap shows in the record.
         late = max(0, self._clock() - stream.next_ns)
         stream.next_ns += period_ns * (1 + late // period_ns)
 
     def _pause(self) -> None:
-        if self._dense:
-            time.sleep(DENSE_PAUSE_S)
-            return
+        now = self._clock()
         turns = [stream.next_ns for stream in self._streams if not stream.sensor.dense]
-        left_s = seconds_from_ns(min(turns, default=0) - self._clock()) if turns else _LONGEST_SLEEP_S
+        if self._dense:
+            turns += [
+                stream.pace.due_ns(now) if stream.pace else now
+                for stream in self._streams
+                if stream.sensor.dense
+            ]
+            left_s = seconds_from_ns(min(turns, default=now) - now)
+            time.sleep(min(max(left_s, PAUSE_S), _LONGEST_DENSE_SLEEP_S))
+            return
+        left_s = seconds_from_ns(min(turns) - now) if turns else _LONGEST_SLEEP_S
         self._wake.wait(min(max(left_s, 0.0), _LONGEST_SLEEP_S))
         self._wake.clear()

@@ -151,7 +151,7 @@ class RuntimeClient:
         weights: str = "matched",
         weights_file: str = "",
         model_file: str = "",
-        device: str = "cpu",
+        device: str,
         device_uuid: str = "",
         threads: int,
         io: str = "device",

@@ -1,0 +1,106 @@
+"""When to read a counter that changes once a period: close around each change, and not in between.
+
+A read of NVML's energy counter keeps a core busy for 3 ms (measured on an H100 in a VM), so reading it again
+and again takes most of a core. What windows need of it is each change between two close reads: the last that
+showed the old value and the first that showed the new one. Once a change has been seen, the next one's
+instant is known to a few milliseconds.
+"""
+
+from collections import deque
+from random import Random
+from statistics import median
+
+from greenbench.core.units import ns_from_seconds
+
+PAUSE_S = 0.001
+"""Pause between two reads that look for a change: the counter's call takes longer than this by itself."""
+
+JITTER = 0.015
+"""Of a period: how far off its grid a change is looked for. The recorded H100's leave it by 0.6% at most."""
+
+WAKING_NS = 300_000
+"""How late a sleeping thread usually wakes."""
+
+PERIOD_TOLERANCE = 0.001
+"""Of the time since the last change that was seen: how far the calibrated period may have led astray."""
+
+COSTS = 9
+"""So many reads tell what the next one takes."""
+
+
+class Pace:
+    """Learns from each read when the next one should begin. All instants: CLOCK_MONOTONIC, nanoseconds.
+
+    The first read before a change begins at a random distance from it, so that the pairs of reads around
+    several changes, laid over each other, tell the grid more closely than each of them.
+    """
+
+    def __init__(self, period_s: float, *, seed: int) -> None:
+        """Know nothing but the counter's period.
+
+        Args:
+            period_s: Calibrated.
+            seed: Of the distances.
+        """
+        self._period_ns = ns_from_seconds(period_s)
+        self._generator = Random(seed)  # noqa: S311 - distances, not secrets
+        self._costs_ns: deque[int] = deque(maxlen=COSTS)
+        self._last: tuple[int, float] | None = None
+        self._between_ns: tuple[int, int] | None = None
+        self._aim_ns: int | None = None
+        self._floor_ns = int(JITTER * self._period_ns) + WAKING_NS
+
+    def due_ns(self, now_ns: int) -> int:
+        """Return when the next read should begin; `now_ns` where a change is being looked for."""
+        if self._aim_ns is not None and now_ns > self._aim_ns + self._period_ns:
+            self._aim(now_ns)  # nothing was read for longer than a period: a change further on is the next
+        return now_ns if self._aim_ns is None else max(now_ns, self._aim_ns)
+
+    def saw(self, before_ns: int, after_ns: int, value: float) -> None:
+        """Learn from a read.
+
+        Args:
+            before_ns: Its begin.
+            after_ns: Its end.
+            value: What it showed, in the counter's unit.
+        """
+        self._costs_ns.append(after_ns - before_ns)
+        last, self._last = self._last, (before_ns, value)
+        if last is None or value == last[1]:
+            return
+        if before_ns - last[0] > 2 * self._period_ns:  # nothing was read in between: that tells nothing
+            return
+        # After a missed change this is most of a period, and the next one is looked for all the time.
+        self._between_ns = self._agreeing(last[0], before_ns)
+        self._aim(after_ns)
+
+    def _agreeing(self, after_ns: int, by_ns: int) -> tuple[int, int]:
+        """Return between which instants a change lay that two reads show, with what is known from before."""
+        if self._between_ns is None:
+            return after_ns, by_ns
+        low_ns, high_ns = self._between_ns
+        passed_ns = round((by_ns - high_ns) / self._period_ns) * self._period_ns
+        astray_ns = int(PERIOD_TOLERANCE * passed_ns)
+        low_ns = max(low_ns + passed_ns - astray_ns, after_ns)
+        high_ns = min(high_ns + passed_ns + astray_ns, by_ns)
+        return (low_ns, high_ns) if low_ns <= high_ns else (after_ns, by_ns)
+
+    def _aim(self, now_ns: int) -> None:
+        """Aim at the first change that can still be met from now on."""
+        if self._between_ns is None:
+            return
+        low_ns, high_ns = self._between_ns
+        away_ns = int(self._generator.random() * self._cost_ns())
+        passed_ns = max(1, -((low_ns - now_ns) // self._period_ns)) * self._period_ns
+        while True:
+            nearest_ns = self._floor_ns + int(PERIOD_TOLERANCE * passed_ns)
+            if high_ns - low_ns + 2 * (nearest_ns + away_ns) >= self._period_ns:
+                self._aim_ns = None  # as good as unknown: look all the time
+                return
+            if low_ns + passed_ns - nearest_ns >= now_ns:
+                self._aim_ns = max(now_ns, low_ns + passed_ns - nearest_ns - away_ns)
+                return
+            passed_ns += self._period_ns
+
+    def _cost_ns(self) -> int:
+        return int(median(self._costs_ns)) + ns_from_seconds(PAUSE_S) if self._costs_ns else 0

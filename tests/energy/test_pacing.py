@@ -1,0 +1,128 @@
+"""When a counter is read: few reads, each change between two close ones, whatever the counter does."""
+
+import itertools
+import threading
+import time
+from random import Random
+
+import numpy as np
+import pytest
+
+from greenbench.energy.changes import changes_of
+from greenbench.energy.pacing import PAUSE_S, Pace
+from greenbench.energy.recorder import Recorder
+from greenbench.energy.sensor import CallSensor
+
+MS = 1_000_000
+PERIOD_S, PERIOD_NS = 0.1, 100 * MS
+PAUSE_NS = int(PAUSE_S * 1e9)
+
+
+def read_on(pace, counter, *, begin_ns, end_ns, call_ns=3 * MS, late=lambda: 0):
+    """Read as a recorder does. [(begin_ns, value)]."""
+    reads, now = [], begin_ns
+    while (due := pace.due_ns(now) + late()) < end_ns:
+        reads.append((due, counter(due)))
+        pace.saw(due, due + call_ns, reads[-1][1])
+        now = due + call_ns + PAUSE_NS
+    return reads
+
+
+def regular(at_ns):
+    return float((at_ns - 37 * MS) // PERIOD_NS)
+
+
+def brackets_ms(reads):
+    """Between which two reads each change lay, milliseconds."""
+    return [(b[0] - a[0]) / MS for a, b in itertools.pairwise(reads) if a[1] != b[1]]
+
+
+def test_few_reads_show_every_change_between_two_close_ones():
+    reads = read_on(Pace(PERIOD_S, seed=1), regular, begin_ns=0, end_ns=40 * PERIOD_NS)
+    assert len(brackets_ms(reads)) == 40
+    assert max(brackets_ms(reads)) <= 4.5
+    assert len(reads) <= 3.2 * 40
+    spinning = 40 * PERIOD_NS // (3 * MS + PAUSE_NS)
+    assert len(reads) <= spinning / 6
+
+
+def test_pairs_of_reads_lie_at_all_distances_from_a_change():
+    reads = read_on(Pace(PERIOD_S, seed=2), regular, begin_ns=0, end_ns=200 * PERIOD_NS)
+    seen = [
+        (read[0] - 37 * MS) % PERIOD_NS / MS
+        for before, read in itertools.pairwise(reads)
+        if before[1] != read[1]
+    ]
+    # Were they always at the same one, many changes would tell no more than one.
+    counts, _ = np.histogram(seen, bins=4, range=(0, 4))
+    assert counts.min() >= 20
+
+
+def test_the_next_stretch_knows_the_phase_of_the_one_before():
+    pace = Pace(PERIOD_S, seed=3)
+    read_on(pace, regular, begin_ns=0, end_ns=6 * PERIOD_NS)
+    reads = read_on(pace, regular, begin_ns=106 * PERIOD_NS, end_ns=112 * PERIOD_NS)
+    assert len(brackets_ms(reads)) == 6
+    assert max(brackets_ms(reads)) <= 4.5
+    assert len(reads) <= 6 * 3 + 12
+
+
+def test_a_counter_that_loses_its_rhythm_is_looked_for_until_it_is_found():
+    def jumps(at_ns):
+        return regular(at_ns if at_ns < 10 * PERIOD_NS else at_ns + 43 * MS)
+
+    reads = read_on(Pace(PERIOD_S, seed=4), jumps, begin_ns=0, end_ns=40 * PERIOD_NS)
+    lost = [width for width in brackets_ms(reads) if width > 4.5]
+    assert len(lost) <= 2
+    assert max(brackets_ms(reads)[-25:]) <= 4.5
+
+
+@pytest.mark.parametrize("off", [0.998, 1.002])
+def test_a_period_that_is_a_little_off_loses_nothing(off):
+    reads = read_on(Pace(PERIOD_S * off, seed=5), regular, begin_ns=0, end_ns=60 * PERIOD_NS)
+    assert len(brackets_ms(reads)) == 60
+    assert np.mean(np.array(brackets_ms(reads)) <= 4.5) >= 0.9
+
+
+def test_threads_that_wake_late_cost_reads_not_changes():
+    generator = Random(6)  # noqa: S311 - lateness, not secrets
+    reads = read_on(
+        Pace(PERIOD_S, seed=6),
+        regular,
+        begin_ns=0,
+        end_ns=100 * PERIOD_NS,
+        late=lambda: int(generator.expovariate(1 / (2 * MS))),
+    )
+    widths = brackets_ms(reads)
+    assert len(widths) == 100
+    assert np.mean(np.array(widths) <= 20) >= 0.9
+
+
+def test_a_counter_that_stands_still_is_asked_all_the_time():
+    reads = read_on(Pace(PERIOD_S, seed=7), lambda _: 5.0, begin_ns=0, end_ns=5 * PERIOD_NS)
+    assert len(reads) >= 5 * PERIOD_NS // (3 * MS + PAUSE_NS) - 1
+
+
+def test_a_period_of_few_reads_is_read_through():
+    def fast(at_ns):
+        return float(at_ns // (10 * MS))
+
+    reads = read_on(Pace(0.01, seed=8), fast, begin_ns=0, end_ns=500 * MS)
+    assert len(brackets_ms(reads)) == 49
+    assert max(brackets_ms(reads)) <= 5.5
+
+
+def test_a_recorder_reads_around_changes_and_misses_none():
+    began_ns = time.monotonic_ns()
+
+    def counter():
+        time.sleep(0.003)
+        return float((time.monotonic_ns() - 3 * MS - began_ns) // PERIOD_NS)
+
+    sensor = CallSensor(stream="counter", unit="J", period_s=0.1, dense=True, call=counter)
+    done = threading.Event()
+    with Recorder([sensor], sensor_period_s=PERIOD_S) as recorder, recorder.dense():
+        done.wait(2.05)
+        series = recorder.record()["counter"]
+    assert len(changes_of(series).by_ns) >= 19
+    assert len(series) <= 300  # reading on and on makes some 500
