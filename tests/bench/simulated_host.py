@@ -9,7 +9,7 @@ from greenbench.bench.timeline import Asked, dense_stretches
 from greenbench.core.reading import Domain, Series
 from greenbench.energy.cgroup import CPU_STREAM
 from greenbench.energy.meter import MeterSet
-from greenbench.energy.recorder import Record
+from greenbench.energy.recorder import Fault, Record
 from greenbench.energy.window import Window, cut
 
 SECOND = 1_000_000_000
@@ -37,6 +37,9 @@ class Host:
     instant_gain: float = 1.0
     lost_j: float = 0.0
     frozen_s: float = END_S
+    unread_s: float = END_S
+    rapl_frozen_s: float = END_S
+    said: str = ""
     throttled: Of = NEVER
     foreign: Of = NEVER
     others_cores: float = 0.0
@@ -74,7 +77,7 @@ class Host:
             self._polled("host:self", 0.5, lambda at: 0.1 * at),
             self._polled("host:busy", 0.5, lambda at: (1.1 + self.others_cores) * at),
             self._polled("host:steal", 0.5, lambda at: self.steal_cores * at),
-            self._polled("rapl:package-0", 0.1, lambda at: 100 * at),
+            self._polled("rapl:package-0", 0.1, lambda at: 100 * np.minimum(at, self.rapl_frozen_s)),
         ]
         instant = _series("instant", instant.t_before_ns[kept] / SECOND, instant.value[kept])
         streams = {item.stream: item for item in (self._counter(), instant, *slow)}
@@ -89,6 +92,9 @@ class Host:
             streams,
             periods_s={stream: periods.get(stream, 0.5) for stream in streams},
             dense=frozenset({"counter"}),
+            faults=(Fault(stream="counter", t_ns=int(self.unread_s * SECOND), message=self.said),)
+            if self.said
+            else (),
         )
 
     @staticmethod
@@ -103,6 +109,7 @@ class Host:
         joules[self.frozen_s < GRID] = joules[np.searchsorted(GRID, self.frozen_s)]
         at = np.arange(0, END_S, 0.003)
         stretches = dense_stretches((self._asked,), PERIOD_S)
+        at = at[at <= self.unread_s] if self.unread_s else at[:0]
         dense = np.any([(at * SECOND >= first) & (at * SECOND <= last) for first, last in stretches], axis=0)
         last_change = np.floor(at[dense] / PERIOD_S + 1e-9) * PERIOD_S
         return _series("counter", at[dense], np.interp(last_change, GRID, joules))

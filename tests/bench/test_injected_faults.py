@@ -42,6 +42,13 @@ def on(**faults) -> Callable[[], tuple[Doubt, ...]]:
     return doubts
 
 
+def stopped(**faults):
+    """Return the doubts of a window that a counter leaves without joules."""
+    window = Host(**faults).window()
+    assert Domain.GPU not in window.energy
+    return judge(window, DEFAULT_LIMITS)
+
+
 def once(at: np.ndarray) -> np.ndarray:
     """Return 1 in a single reading of the window."""
     return ((at > 5.0) & (at < 5.1)).astype(float)
@@ -142,6 +149,7 @@ def in_environment(*, now=GPU, start=START, build=BUILD, slept_s=0.0):
 PYRAPL = MeterSet(
     domains={Domain.GPU: ("counter",), Domain.CPU: ("rapl:package-0",)}, scope="gpu+cpu", handles_wraps=False
 )
+RAPL = replace(PYRAPL, handles_wraps=True)
 SPLIT = GPU | {"mig": True}
 D, I = Verdict.DOUBTFUL, Verdict.INVALID  # noqa: E741 - the table's two columns
 
@@ -183,6 +191,9 @@ CASES = (
     case("much stolen time", Rule.BUSY_HOST, I, 0.214, on(steal_cores=0.3), STEAL.invalid),
     case("power unread for 0.5 s", Rule.GAP, D, 5.0, on(silent_s=0.35)),
     case("power unread for 1.6 s", Rule.GAP, I, 16.0, on(silent_s=1.5)),
+    case("the counter stands still from the middle on", Rule.GAP, I, 30.0, lambda: stopped(frozen_s=6.0)),
+    case("the counter is lost", Rule.GAP, I, 126.0, lambda: stopped(unread_s=6.0)),
+    case("RAPL stands still from the middle on", Rule.GAP, I, 52.0, on(rapl_frozen_s=6.0, meters=RAPL)),
     case("a GPU that stays warm", Rule.TEMPERATURE, D, 20.0, too_warm),
     case("B0 rises by 7%", Rule.BASELINE_DRIFT, D, 0.07, lambda: drifting(107.0).doubts),
     case("B0 rises by 20%", Rule.BASELINE_DRIFT, I, 0.2, lambda: drifting(120.0).absent),
@@ -239,6 +250,17 @@ def test_a_counter_that_freezes_gives_no_joules_and_says_why():
     (absent,) = [item for item in window.absent if item.domain == "gpu"]
     assert "did not change close after both of the window's asked edges" in absent.reason
     assert window.iterations
+
+
+def test_a_counter_that_is_lost_says_its_last_words():
+    window = Host(unread_s=6.0, said="counter: GPU is lost").window()
+    (absent,) = [item for item in window.absent if item.domain == "gpu"]
+    assert absent.reason.endswith("asked edges: counter: GPU is lost")
+
+
+def test_a_counter_that_was_never_read_is_a_gap():
+    (doubt,) = stopped(unread_s=0.0)
+    assert (doubt.rule, doubt.verdict) == (Rule.GAP, Verdict.INVALID)
 
 
 def test_every_limit_of_every_rule_has_a_case():

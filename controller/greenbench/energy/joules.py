@@ -149,18 +149,26 @@ def _energy(record: Record, meters: MeterSet, stream: str, edges: Edges) -> Ener
     series = record.get(stream)
     if series is None or not len(series):
         raise UncoveredError(_silent(record, stream))
-    return _of_changes(series, meters, edges) if stream in record.dense else _of_polls(series, meters, edges)
+    if stream not in record.dense:
+        return _of_polls(series, meters, edges)
+    if edges.source != "counter":
+        # Read elsewhere than at its own changes it is wrong by up to a step at each edge.
+        unchanged = "did not change close after both of the window's asked edges"
+        raise UncoveredError(f"{stream} {unchanged}{_said(record, stream)}")
+    return _of_changes(series, meters, edges)
 
 
 def _silent(record: Record, stream: str) -> str:
+    return f"{stream} gave no reading{_said(record, stream)}"
+
+
+def _said(record: Record, stream: str) -> str:
+    """Return what the stream's last failed reading said, behind a colon; empty where none failed."""
     said = [fault.message for fault in record.faults if fault.stream == stream]
-    return f"{stream} gave no reading" + (f": {said[-1]}" if said else "")
+    return f": {said[-1]}" if said else ""
 
 
 def _of_changes(series: Series, meters: MeterSet, edges: Edges) -> Energy:
-    if edges.source != "counter":
-        # Read elsewhere than at its own changes it is wrong by up to a step at each edge.
-        raise UncoveredError(f"{series.stream} did not change close after both of the window's asked edges")
     # Checked over the whole stretch: a reset between the edges would hide in their difference.
     cumulative(series.between(edges.begin.t_ns, edges.end.t_ns), meters)
     joules = delta(edges.begin.value, edges.end.value, wraps_at=None)

@@ -1,5 +1,7 @@
 """Figures of one stream over one window: means, advances, integrals, gaps."""
 
+from collections.abc import Collection
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -124,14 +126,54 @@ def steal(record: Record, begin_ns: int, end_ns: int) -> float | None:
     return stolen / (stolen + busy) if stolen + busy else 0.0
 
 
-def gaps(record: Record, begin_ns: int, end_ns: int) -> dict[str, float]:
-    """Return each scheduled stream's longest gap over its period; the window's edges count as readings."""
+def gaps(
+    record: Record,
+    begin_ns: int,
+    end_ns: int,
+    *,
+    counters: Collection[str] = (),
+    asked_ns: tuple[int, int] | None = None,
+    sensor_period_s: float = 0.0,
+) -> dict[str, float]:
+    """Return each stream's longest gap over its period.
+
+    Args:
+        record: Covers the window.
+        begin_ns: Of the window; its edges count as readings.
+        end_ns: Likewise.
+        counters: Streams whose energy is counted: a reading that shows what the one before it showed is none,
+            since a counter that stands still is as lost as one that is not read.
+        asked_ns: The window's asked edges, around which dense streams are read.
+        sensor_period_s: Calibrated period of dense streams; with 0 nothing is said of them.
+    """
     found: dict[str, float] = {}
     for stream, period_s in record.periods_s.items():
         if stream in record.dense:
+            if asked_ns and sensor_period_s:
+                found[stream] = max(_unchanged_s(record, stream, at) for at in asked_ns) / sensor_period_s
             continue
-        times = record[stream].t_before_ns
+        series = record[stream]
+        times = series.t_before_ns
+        if stream in counters and len(times):
+            times = times[np.concatenate([[True], np.diff(series.value) != 0])]
         near = times[(times >= begin_ns - 2 * ns_from_seconds(period_s)) & (times <= end_ns)]
         marks = np.concatenate([near, [end_ns]]) if len(near) else np.array([begin_ns, end_ns])
         found[stream] = float(np.diff(marks).max()) / ns_from_seconds(period_s)
     return found
+
+
+def _unchanged_s(record: Record, stream: str, asked_ns: int) -> float:
+    """Return for how long a densely read counter showed no change around an asked edge, seconds.
+
+    From its last change or, without one, its first reading before the edge to its first change after it, else
+    to the end of the record.
+    """
+    series = record[stream]
+    changed = np.nonzero(np.diff(series.value))[0] + 1
+    before = series.t_before_ns[: int(np.searchsorted(series.t_before_ns, asked_ns, side="right"))]
+    changes = series.t_before_ns[changed]
+    earlier, later = changes[changes <= asked_ns], changes[changes > asked_ns]
+    since_ns = int(earlier[-1]) if len(earlier) else int(before[0]) if len(before) else asked_ns
+    ends = [int(other.t_before_ns[-1]) for other in record.values() if len(other)]
+    until_ns = int(later[0]) if len(later) else max([asked_ns, *ends])
+    return seconds_from_ns(until_ns - since_ns)
