@@ -27,6 +27,7 @@ import psutil
 from google.protobuf import message_factory
 from google.protobuf.descriptor import Descriptor, FieldDescriptor, MethodDescriptor
 from grpc_health.v1 import health_pb2
+from grpc_reflection.v1alpha import reflection_pb2
 
 from campaigns.flatness import Watch, growth_table, judge
 from greenbench_wire import benchmark_pb2, inference_pb2
@@ -35,6 +36,7 @@ SERVICES = {
     "Benchmark": benchmark_pb2.DESCRIPTOR.services_by_name["Benchmark"],
     "GRPCInferenceService": inference_pb2.DESCRIPTOR.services_by_name["GRPCInferenceService"],
     "Health": health_pb2.DESCRIPTOR.services_by_name["Health"],
+    "ServerReflection": reflection_pb2.DESCRIPTOR.services_by_name["ServerReflection"],
 }
 OVERSIZED_BYTES = 257 * 1024 * 1024
 """Just beyond the largest message that a runtime takes."""

@@ -80,7 +80,7 @@ def soak(out: Path, *, launcher: str, seconds: float) -> Soaked:
     try:
         while process.poll() is None and time.monotonic() - began_s < seconds:
             time.sleep(seconds / LOOKS)
-            _look(soaked, out, process)
+            _look(soaked, out, process, launcher)
         if process.poll() is None:
             process.send_signal(signal.SIGTERM)  # as SIGINT, which a shell may have had ignored
         soaked.status = process.wait(120)
@@ -97,12 +97,12 @@ def soak(out: Path, *, launcher: str, seconds: float) -> Soaked:
     return soaked
 
 
-def _look(soaked: Soaked, out: Path, process: subprocess.Popen[bytes]) -> None:
+def _look(soaked: Soaked, out: Path, process: subprocess.Popen[bytes], launcher: str) -> None:
     if process.poll() is not None:
         return
     soaked.watch.look(sum(event["event"] == "load_finished" for event in _events(out)))
     soaked.processes.append(len(soaked.watch.process.children(recursive=True)))
-    soaked.containers.append(len(_containers("--all", "--quiet")))
+    soaked.containers.append(len(_containers("--all", "--quiet")) if launcher == "docker" else 0)
 
 
 def _events(out: Path) -> list[dict[str, Any]]:

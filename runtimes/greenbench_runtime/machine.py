@@ -1,6 +1,7 @@
 """What a runtime can say of the machine it runs on."""
 
 import os
+from collections.abc import Iterable
 from pathlib import Path
 
 _CPUINFO = Path("/proc/cpuinfo")
@@ -32,6 +33,20 @@ def cpu_flags(cpuinfo: str | None = None) -> frozenset[str]:
     text = _CPUINFO.read_text(encoding="utf-8", errors="replace") if cpuinfo is None else cpuinfo
     lines = (line.partition(":") for line in text.splitlines())
     return frozenset(flag for key, _, value in lines if key.strip() == "flags" for flag in value.split())
+
+
+def machine_code_runs(architectures: Iterable[str], capability: str) -> bool:
+    """Tell whether machine code for some architectures runs on a GPU.
+
+    It does on GPUs of the same major version and the same or a newer minor one.
+
+    Args:
+        architectures: Such as ``sm_86``.
+        capability: The GPU's compute capability, such as ``8.9``.
+    """
+    major, minor = (int(part) for part in capability.split("."))
+    built = [architecture.removeprefix("sm_").rstrip("af") for architecture in architectures]
+    return any(int(digits[:-1]) == major and int(digits[-1]) <= minor for digits in built)
 
 
 def _cpu_and_core(block: str) -> tuple[int | None, tuple[str, str] | None]:

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from greenbench.core.errors import MeterError
+from greenbench.energy import recorder as recorder_module
 from greenbench.energy.recorder import Recorder
 from greenbench.energy.sensor import CallSensor
 
@@ -57,6 +58,24 @@ def test_a_failing_sensor_is_a_fault_and_the_others_go_on():
     assert len(record["broken"]) == 0
     assert {fault.stream for fault in record.faults} == {"broken"}
     assert "fallen off" in record.faults[0].message
+
+
+def test_a_sensor_that_hangs_is_named(monkeypatch):
+    monkeypatch.setattr(recorder_module, "ANSWER_S", 0.1)
+    before, answer = threading.active_count(), threading.Event()
+
+    def hangs() -> float:
+        answer.wait(30)
+        return 1.0
+
+    sensor = CallSensor(stream="counter", unit="J", period_s=0.01, call=hangs)
+    with (
+        pytest.raises(MeterError, match=r"the sensor counter has not answered for 0.1 s"),
+        Recorder([sensor]),
+    ):
+        time.sleep(0.05)
+    answer.set()
+    until(lambda: threading.active_count() == before)
 
 
 def test_leaving_ends_the_thread():

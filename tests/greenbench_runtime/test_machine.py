@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from greenbench_runtime.folders import MissingFileError, ModelsFolder
-from greenbench_runtime.machine import cpu_flags, physical_cores
+from greenbench_runtime.machine import cpu_flags, machine_code_runs, physical_cores
 
 
 def cpu(number: int, core: str = "") -> str:
@@ -44,3 +44,14 @@ def test_cpu_flags_are_those_that_the_kernel_names():
     text = "processor\t: 0\nflags\t\t: fpu avx2 amx_bf16\n\nprocessor\t: 1\nflags\t\t: fpu avx2\n"
     assert cpu_flags(text) == {"fpu", "avx2", "amx_bf16"}
     assert cpu_flags("processor\t: 0\nFeatures\t: asimd\n") == frozenset()
+
+
+@pytest.mark.parametrize(
+    ("capability", "runs"), [("8.6", True), ("8.9", True), ("7.5", True), ("9.0", False), ("12.0", False)]
+)
+def test_machine_code_runs_on_newer_gpus_of_its_major_version_alone(capability, runs):
+    assert machine_code_runs(("sm_50", "sm_60", "sm_70", "sm_80", "sm_86"), capability) is runs
+
+
+def test_machine_code_for_a_newer_minor_version_does_not_run():
+    assert not machine_code_runs(("sm_86",), "8.0")

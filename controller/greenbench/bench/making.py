@@ -22,6 +22,7 @@ from greenbench.core.runtime import RuntimeSpec
 from greenbench.core.workload import TEXT_MODELS, Workload, weights_origin
 from greenbench.fleet.outbox import take_made
 from greenbench.fleet.state import StateFolder
+from greenbench.fleet.tensors import output_of
 
 WEIGHTS_SEED = 20240221
 """Seed of ``weights_from = "seeded"``: the day the study appeared."""
@@ -105,7 +106,7 @@ def golden_outputs(house: House, running: Running, cell: Cell) -> NDArray[np.flo
     load = cell.workload
     house.load(running, cell, device=cell.device)
     running.client.stage(batch(load.model, GOLDEN_ROWS, load.sequence_length))
-    outputs: NDArray[np.float32] = running.client.check()["output"]
+    outputs: NDArray[np.float32] = output_of(running.client.check())
     running.client.unload()
     return outputs
 

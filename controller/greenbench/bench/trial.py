@@ -31,6 +31,7 @@ from greenbench.energy.window import Window, cut
 from greenbench.fleet.answers import LoadedFacts
 from greenbench.fleet.launcher import Build
 from greenbench.fleet.run_stream import RunStream
+from greenbench.fleet.tensors import output_of
 
 KEEP_EVERY = 16
 """Every 16th output is held on the device and compared after the loop ..."""
@@ -170,7 +171,7 @@ def check_outputs(house: House, running: Running, cell: Cell) -> Parity:
     for begin in range(0, GOLDEN_ROWS, load.batch_size):
         chosen = np.arange(begin, begin + load.batch_size) % rows
         running.client.stage({name: np.ascontiguousarray(values[chosen]) for name, values in inputs.items()})
-        outputs.append(running.client.check()["output"])
+        outputs.append(output_of(running.client.check()))
     return compare(np.concatenate(outputs)[:GOLDEN_ROWS], reference, precision=load.precision)
 
 
@@ -194,8 +195,7 @@ def _static_doubts(
 def _stage(running: Running, cell: Cell) -> NDArray[np.float32]:
     load = cell.workload
     running.client.stage(batch(load.model, load.batch_size, load.sequence_length))
-    expected: NDArray[np.float32] = running.client.check()["output"]
-    return expected
+    return output_of(running.client.check())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -306,7 +306,7 @@ def _cut(record: Record, asked: Asked, ends_ns: NDArray[np.int64], instruments: 
 
 def _kept_parity(running: Running, cell: Cell, expected: NDArray[np.float32]) -> Parity | None:
     found = [
-        compare(kept.outputs["output"], expected, precision=cell.workload.precision)
+        compare(output_of(kept.outputs), expected, precision=cell.workload.precision)
         for kept in running.client.kept()
     ]
     return max(found, key=lambda parity: parity.relative_error, default=None)

@@ -1,6 +1,7 @@
 """Arrays as chunks on the wire, and back."""
 
 import hashlib
+import math
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
@@ -65,6 +66,18 @@ def assemble(received: Iterable[wire.TensorChunk]) -> Iterator[tuple[str, Array]
         raise RuntimeCallError(f"the runtime sent only a part of tensor {spec.name!r}", code="DATA_LOSS")
 
 
+def output_of(outputs: Mapping[str, Array]) -> Array:
+    """Return the network's output among what a runtime answered.
+
+    Raises:
+        RuntimeCallError: It is not there.
+    """
+    if "output" not in outputs:
+        named = ", ".join(repr(name) for name in sorted(outputs)) or "no tensor"
+        raise RuntimeCallError(f"the runtime answered {named} where 'output' was asked for", code="DATA_LOSS")
+    return outputs["output"]
+
+
 def datatype_of(name: str, array: Array) -> str:
     """Return the Open Inference Protocol datatype of an array.
 
@@ -80,7 +93,8 @@ def datatype_of(name: str, array: Array) -> str:
 
 def _array(spec: wire.TensorSpec, data: bytes) -> Array:
     dtype, shape = _DATATYPES.get(spec.datatype), tuple(spec.shape)
-    if dtype is None or len(data) != dtype.itemsize * int(np.prod(shape, dtype=np.int64)):
+    whole = min(shape, default=0) >= 0 and dtype and len(data) == dtype.itemsize * math.prod(shape)
+    if dtype is None or not whole:
         raise RuntimeCallError(
             f"the runtime sent {len(data)} bytes for tensor {spec.name!r} ({spec.datatype}, {list(shape)})",
             code="DATA_LOSS",

@@ -21,6 +21,7 @@ from greenbench_runtime.engine import (
     TensorSpec,
     UnsupportedError,
 )
+from greenbench_runtime.machine import machine_code_runs
 from greenbench_runtime.networks import interface, mxnet_start, mxnet_zoo
 from greenbench_runtime.networks.canonical import parameters, read_canonical
 from greenbench_runtime.networks.cuda_devices import memory_gauge, ordinal_of
@@ -118,7 +119,7 @@ def _ordinal(order: LoadOrder) -> int | None:
         raise UnsupportedError(f"MXNet sees {mx.context.num_gpus()} GPUs, not number {ordinal}: {text}")
     capability = mxnet_start.devices()[1 + ordinal].compute_capability
     kernels = mxnet_start.kernel_architectures()
-    if f"sm_{capability.replace('.', '')}" not in kernels:
+    if not machine_code_runs(kernels, capability):
         text = f"MXNet has no kernels for it, only for {', '.join(kernels)}"
         raise UnsupportedError(f"the GPU has compute capability {capability}: {text}")
     return ordinal
