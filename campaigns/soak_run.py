@@ -120,7 +120,7 @@ def report(soaked: Soaked, *, command: str, launcher: str, picture: str) -> str:
     """Return the soak as Markdown."""
     machine = f"{os.cpu_count()} CPUs, {platform.machine()}, Python {platform.python_version()}"
     lines = [
-        "# Soak: an hour of `greenbench run`",
+        f"# Soak: `greenbench run` for {soaked.seconds / 60:.0f} min",
         "",
         f"`{command}`. {datetime.now(UTC):%F}, {machine}.",
         f"It measured for {soaked.seconds:.0f} s: {soaked.loads} loads of MobileNetV2 in PyTorch and ONNX",
@@ -132,6 +132,7 @@ def report(soaked: Soaked, *, command: str, launcher: str, picture: str) -> str:
         f"processes below it {min(soaked.processes)} to {max(soaked.processes)},",
         f"containers of the state folder {min(soaked.containers)} to {max(soaked.containers)}.",
         f"Failed loads: {soaked.failed}. Left running: {', '.join(soaked.left) or 'nothing'}.",
+        f"As promised: {'yes' if soaked.holds else '**no**'}.",
         "",
         f"![What the controller held]({picture})",
     ]
