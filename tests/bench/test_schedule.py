@@ -28,6 +28,7 @@ from greenbench.core.plan import Cell, Plan, Protocol, order
 from greenbench.core.progress import Silence
 from greenbench.core.workload import Workload
 from greenbench.energy.meter import MeterSet
+from greenbench.energy.sensor import CallSensor
 from greenbench.energy.validity import DEFAULT_LIMITS
 from greenbench.energy.window import Window
 from greenbench.fleet.answers import LoadedFacts
@@ -173,6 +174,42 @@ def test_an_attempt_that_failed_before_a_resume_counts(bench, answers, tmp_path)
     trials = execute(run, plan)
     assert len(asked) == 1
     assert [trial.attempt for trial in trials] == [1, 3]
+
+
+def test_a_resumed_run_keeps_the_start_band_of_its_pilot_round(bench, monkeypatch):
+    degrees, asleep, starts = [40.0], [0.0], []
+    sensor = CallSensor(stream="temperature", unit="degC", period_s=1.0, call=lambda: degrees[0])
+
+    def cool(seconds: float) -> None:
+        asleep[0] += seconds
+        degrees[0] -= 1.0
+
+    def measure(house, instruments, planned, protocol, *, rest, observer, **more):
+        rest.wait(instruments, observer, pilot=planned.round == 1)
+        starts.append(degrees[0])
+        if len(starts) == 2:
+            raise KeyboardInterrupt
+        window = Window(begin_ns=1, end_ns=2, iterations=100.0, edge_source="runtime")
+        return MeasuredLoad(facts=FACTS, parity=EQUAL, windows=(window,))
+
+    monkeypatch.setattr(schedule, "measure_load", measure)
+    plan = plan_of(cell("a", 1), rounds=2)
+    plan = replace(plan, protocol=replace(plan.protocol, rest_cap_s=60.0))
+    run = bench(plan)
+    tools = replace(
+        run.instruments,
+        meters=MeterSet(sensors=(sensor,)),
+        sleep=cool,
+        clock=lambda: int(asleep[0] * 1e9),
+    )
+    run = replace(run, instruments=tools)
+    with pytest.raises(KeyboardInterrupt):
+        execute(run, plan)
+    # The GPU is warm when the run goes on: its first load must not set the band.
+    degrees[0] = 70.0
+    execute(run, plan)
+    assert starts == [40.0, 40.0, 43.0]
+    assert asleep[0] > 0
 
 
 def test_a_run_without_hope_ends_early_with_everything_kept(bench, answers):

@@ -13,11 +13,20 @@ class Rest:
     """The temperature gate of one run.
 
     The pilot round's start temperatures set the band; every later load waits until the GPU is inside it.
+
+    Attributes:
+        lowest_c: Lowest start temperature so far, degrees Celsius; None before the first.
     """
 
-    def __init__(self, *, cap_s: float) -> None:
+    def __init__(self, *, cap_s: float, lowest_c: float | None = None) -> None:
+        """Begin with what is known.
+
+        Args:
+            cap_s: Longest rest, seconds.
+            lowest_c: Of the run's pilot round, where the run is resumed.
+        """
         self._cap_s = cap_s
-        self._lowest_c: float | None = None
+        self.lowest_c = lowest_c
 
     def wait(self, instruments: Instruments, observer: Observer, *, pilot: bool) -> tuple[Doubt, ...]:
         """Wait for the band.
@@ -34,16 +43,16 @@ class Rest:
         if temperature is None:
             return ()
         now_c = temperature.read()
-        if pilot or self._lowest_c is None:
-            self._lowest_c = min(now_c, now_c if self._lowest_c is None else self._lowest_c)
+        if pilot or self.lowest_c is None:
+            self.lowest_c = now_c if self.lowest_c is None else min(now_c, self.lowest_c)
             return ()
         began_ns = instruments.clock()
-        while now_c > self._lowest_c + BAND_C:
+        while now_c > self.lowest_c + BAND_C:
             if seconds_from_ns(instruments.clock() - began_ns) >= self._cap_s:
                 limits = instruments.limits.get(Rule.TEMPERATURE, Limits(doubtful=BAND_C, invalid=None))
-                doubt = limits.judge(Rule.TEMPERATURE, now_c - self._lowest_c)
+                doubt = limits.judge(Rule.TEMPERATURE, now_c - self.lowest_c)
                 return (doubt,) if doubt else ()
-            observer.step(f"resting: GPU at {now_c:.0f} °C, band up to {self._lowest_c + BAND_C:.0f} °C")
+            observer.step(f"resting: GPU at {now_c:.0f} °C, band up to {self.lowest_c + BAND_C:.0f} °C")
             instruments.sleep(0.5)
             now_c = temperature.read()
         return ()

@@ -32,6 +32,9 @@ from greenbench.results.cells import last_attempts
 from greenbench.results.folder import RunFolder
 from greenbench.results.parts import IterationTable
 
+START_BAND = "start_band"
+"""Event of the pilot round: the lowest temperature at which a load has begun, for a run that is resumed."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bench:
@@ -83,7 +86,8 @@ def execute(bench: Bench, plan: Plan) -> tuple[Trial, ...]:
 
 
 def _measure_all(bench: Bench, plan: Plan) -> None:
-    rest = Rest(cap_s=plan.protocol.rest_cap_s)
+    known = (float(event["lowest_c"]) for event in bench.folder.events(START_BAND))
+    rest = Rest(cap_s=plan.protocol.rest_cap_s, lowest_c=min(known, default=None))
     before = len(bench.folder.finished_loads())
     measured_ns = _measure_rounds(bench, plan, rest, _host_baseline(bench, plan))
     whole = fix_rounds(bench.folder, plan, bench.observer)
@@ -185,6 +189,8 @@ def _one_attempt(bench: Bench, plan: Plan, load: PlannedLoad, rest: Rest) -> str
             raise _TryAgainError(str(err)) from err
         _keep(bench, load, attempt, (row,))
         return str(err)
+    if load.round == 1 and rest.lowest_c is not None:
+        bench.folder.log(START_BAND, lowest_c=rest.lowest_c)
     slept_s = bench.instruments.suspended() - slept_s
     measured = _in_its_environment(bench, load, measured, slept_s=slept_s)
     bench.folder.add_parity(parity_row(load.cell, measured))
