@@ -134,11 +134,13 @@ def test_a_driver_too_old_for_a_runtimes_cuda_is_named_with_the_remedy(patient):
 
 
 def test_the_toolkit_is_looked_for_with_a_gpu_only(patient, monkeypatch):
-    monkeypatch.setattr(gpu_checks.shutil, "which", lambda _: None)
+    monkeypatch.setattr(gpu_checks.shutil, "which", {"docker": "/usr/bin/docker"}.get)
     check = only(check_toolkit(patient))
     assert check.level is Level.FAIL
     assert "nvidia-ctk runtime configure" in check.remedy
     assert list(check_toolkit(replace(patient, device="cpu"))) == []
+    monkeypatch.setattr(gpu_checks.shutil, "which", lambda _: None)
+    assert only(check_toolkit(patient)).level is Level.WARN
     monkeypatch.setattr(gpu_checks.shutil, "which", lambda _: "/usr/bin/nvidia-ctk")
     assert only(check_toolkit(patient)).level is Level.OK
 

@@ -3,6 +3,7 @@
 import importlib
 import importlib.util
 import os
+import shutil
 import tempfile
 import warnings
 from contextlib import contextmanager
@@ -204,6 +205,62 @@ def test_our_adapter_reads_pyrapls_own_devices_as_it_does(tmp_path, pyrapl):
     ours = [sensor.read() for sensor in open_powercap(tree.flat).sensors]
     assert theirs == pytest.approx([150.0, 150.0, 110.0, 110.0])
     assert ours == pytest.approx(theirs)
+
+
+def linked(root: Path, *zones: tuple[str, str]) -> Tree:
+    """A tree of two sockets with these top-level zones (name, label), package or not, at 1 J and 0.5 J."""
+    tree = grown(root, sockets=2, range_j=10_000.0, start_j=1.0)
+    nested = tree.flat / "intel-rapl"
+    for link in tree.flat.glob("intel-rapl:*"):
+        link.unlink()
+    shutil.rmtree(nested)
+    for name, label in zones:
+        parent = nested / name.rsplit(":", 1)[0] if name.count(":") == 2 else nested
+        path = zone(parent, name, label, limit_uw=None)
+        (tree.flat / name).symlink_to(path)
+    return tree
+
+
+PACKAGES = (("intel-rapl:0", "package-0"), ("intel-rapl:1", "package-1"))
+DIES = tuple((f"intel-rapl:{2 * s + d}", f"package-{s}-die-{d}") for s in (0, 1) for d in (0, 1))
+
+
+@needs_pyrapl
+@pytest.mark.parametrize(
+    ("zones", "theirs", "ours"),
+    [
+        pytest.param((*PACKAGES, ("intel-rapl:2", "psys")), 2, 2, id="psys is none of their packages"),
+        pytest.param((*PACKAGES, ("intel-rapl:0:0", "core")), 2, 2, id="AMD: cores, no dram"),
+        pytest.param(DIES, 0, 4, id="dies: pyRAPL takes none of them"),
+    ],
+)
+def test_pyrapl_beside_ours_on_other_trees(tmp_path, pyrapl, zones, theirs, ours):
+    tree = linked(tmp_path, *zones)
+    pyrapl(tree)
+    meter, own = open_pyrapl(), open_powercap(tree.flat)
+    assert len(meter.domains.get(Domain.CPU, ())) == theirs
+    assert len(own.domains[Domain.CPU]) == ours
+    read = {sensor.stream: sensor.read() for sensor in (*meter.sensors, *own.sensors)}
+    assert [read[stream] for stream in meter.domains.get(Domain.CPU, ())] == pytest.approx([1.0] * theirs)
+    assert [read[stream] for stream in own.domains[Domain.CPU]] == pytest.approx([1.0] * ours)
+    # What one of them does not have is said, whatever it raises inside.
+    assert {item.domain for item in meter.absent} >= {Domain.DRAM} | (set() if theirs else {Domain.CPU})
+
+
+@needs_pyrapl
+def test_where_counters_are_closed_both_say_so(tmp_path, pyrapl, monkeypatch):
+    tree = linked(tmp_path, *PACKAGES)
+    library = pyrapl(tree)
+    real = library.device_api.open
+
+    def denied(path, *args):
+        if str(path).endswith("energy_uj"):
+            raise PermissionError(13, "Permission denied")
+        return real(path, *args)
+
+    monkeypatch.setattr(library.device_api, "open", denied)
+    (reason,) = [item.reason for item in open_pyrapl().absent if item.domain is Domain.CPU]
+    assert "pyRAPL" in reason
 
 
 def test_dies_of_two_sockets_are_four_packages_with_their_own_dram(tmp_path):

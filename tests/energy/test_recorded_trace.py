@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from greenbench.bench.timeline import Asked, dense_stretches
+from greenbench.core.doubt import Rule
 from greenbench.core.reading import Domain, Series
 from greenbench.core.units import ns_from_seconds
 from greenbench.energy.calibrate import LENGTH_S, sensor_period
@@ -19,6 +20,7 @@ from greenbench.energy.changes import changes_of
 from greenbench.energy.meter import MeterSet
 from greenbench.energy.pacing import PAUSE_S, Pace
 from greenbench.energy.recorder import Record
+from greenbench.energy.validity import DEFAULT_LIMITS, judge
 from greenbench.energy.window import cut
 
 SECOND = 1_000_000_000
@@ -169,6 +171,31 @@ def test_on_a_square_wave_the_two_disagree_by_what_sampling_loses(trace):
     asked = Asked(begin_ns=begin + SECOND, end_ns=end - SECOND)
     window = cut_of(trace, asked, "square_300ms")
     assert 1.015 <= window.counter_over_integral <= 1.045
+
+
+def test_a_square_wave_is_marked_in_most_phases_of_a_runs_own_readings(trace):
+    """Instant power is read ten times a second in a run: where in the wave that falls is chance."""
+    begin, end = trace.phases["square_300ms"]
+    asked, at, marked = Asked(begin_ns=begin + SECOND, end_ns=end - SECOND), trace.instant.t_before_ns, 0
+    record = trace.record((asked,))
+    for phase in range(10):
+        read = np.searchsorted(at, np.arange(begin + phase * SECOND // 100, end, SECOND // 10))
+        stamps, watts = at[read], trace.instant.value[read]
+        instant = Series(stream="instant", unit="W", t_before_ns=stamps, t_after_ns=stamps, value=watts)
+        window = cut(
+            Record(
+                {"counter": record["counter"], "instant": instant},
+                periods_s=record.periods_s,
+                dense=record.dense,
+            ),
+            METERS,
+            asked_begin_ns=asked.begin_ns,
+            asked_end_ns=asked.end_ns,
+            ends_ns=np.arange(begin, end, SECOND // 100),
+            sensor_period_s=trace.period_s,
+        )
+        marked += Rule.SENSOR_DISAGREEMENT in {doubt.rule for doubt in judge(window, DEFAULT_LIMITS)}
+    assert marked >= 5
 
 
 def test_most_intervals_hold_the_trend(trace):
