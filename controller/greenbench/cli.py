@@ -413,6 +413,10 @@ def report(
 
     outputs = Outputs(html=html, markdown=markdown, csv=csv, latex=latex, figures=figures)
     tariff = Tariff(carbon_g_per_kwh=carbon, price_per_kwh=price)
+    if tariff.given and html is None:
+        raise ConfigurationError(
+            "--carbon-intensity and --price are shown on the page alone; add --html FILE"
+        )
     problems = tell([find_run(run, out) for run in runs], outputs, tariff, watch=watch)
     for problem in problems:
         typer.echo(f"greenbench: {problem}", err=True)

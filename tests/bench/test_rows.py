@@ -105,6 +105,19 @@ def test_totals_are_the_scope_and_nothing_else():
     assert found.energy_dram_j is None
 
 
+def test_the_gain_of_a_board_is_told_beside_its_joules_and_of_a_sum_it_is_unknown():
+    both = row()
+    assert both.gain_u_rel is None
+    assert "not published" in {item.domain: item.reason for item in both.absent}["gain_u_rel"]
+    gpu = replace(INSTRUMENTS, meters=replace(INSTRUMENTS.meters, scope="gpu"))
+    load = MeasuredLoad(facts=FACTS, parity=EQUAL, windows=(WINDOW,))
+    (alone,) = rows_of(IDENTITY, PLANNED, load, gpu, attempt=1)
+    assert (alone.energy_total_j, alone.gain_u_rel) == (5000.0, 0.05)
+    nothing = row(replace(WINDOW, energy={}))
+    assert nothing.gain_u_rel is None
+    assert "gain_u_rel" not in {item.domain for item in nothing.absent}
+
+
 def test_a_domain_without_a_reading_voids_the_total_with_its_reason():
     found = row(replace(WINDOW, energy={Domain.GPU: Energy(joules=5000.0, edge_u95_j=3.0)}))
     assert found.energy_gpu_j == 5000.0

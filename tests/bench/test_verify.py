@@ -403,7 +403,7 @@ def test_intervals_of_another_method_are_not_compared_and_that_is_said(run):
 
     rewrite(run, older, resign=True)
     assert "energy_u95_j is " not in found(run)
-    assert any("energy_u95_j and those net are not" in note for note in verify_run(run).notes)
+    assert any("they and reasons are not" in note for note in verify_run(run).notes)
     rewrite(run, edited("energy_cpu_j", 1.2), resign=True)
     assert "w1: energy_cpu_j is " in found(run)
 

@@ -3,6 +3,7 @@ import fcntl
 import io
 import json
 
+import pyarrow.parquet as pq
 import pytest
 
 from greenbench.core.errors import ConfigurationError, DamagedResultsError
@@ -10,6 +11,8 @@ from greenbench.report.outcome import outcome_json
 from greenbench.report.publish import Outputs, follow, publish
 from greenbench.report.tariff import Tariff
 from greenbench.report.telling import tell, write_page
+from greenbench.results.stored import StoredRun
+from greenbench.results.views import RunViews
 
 EVIL = "<script>alert(1)</script>"
 
@@ -44,6 +47,23 @@ def test_a_damaged_table_is_named_and_the_rest_is_told(copy, tmp_path):
     assert len(problems) == 1
     assert "readings.parquet" in problems[0]
     assert "0.3921" in page
+
+
+@pytest.mark.parametrize("column", ["stream", "value"])
+def test_damage_inside_the_readings_is_named_and_the_rest_is_told(copy, tmp_path, column):
+    path = copy.path / "readings.parquet"
+    group = pq.ParquetFile(path).metadata.row_group(0)
+    (chunk,) = [group.column(n) for n in range(group.num_columns) if group.column(n).path_in_schema == column]
+    data = bytearray(path.read_bytes())
+    begin = chunk.dictionary_page_offset or chunk.data_page_offset
+    data[begin : begin + chunk.total_compressed_size] = bytes(chunk.total_compressed_size)
+    path.write_bytes(data)
+    page, problems = page_of(copy.path, tmp_path)
+    assert any("readings.parquet" in problem for problem in problems)
+    assert "0.3921" in page
+    views = RunViews(StoredRun(copy.path))
+    with views, pytest.raises(DamagedResultsError, match="a file of the run cannot be read"):
+        views.query("SELECT sum(value), max(stream), sum(t_before_ns), sum(t_after_ns) FROM readings")
 
 
 def test_damaged_trials_are_told_from_the_log(copy, tmp_path):

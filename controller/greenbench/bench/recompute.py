@@ -31,7 +31,9 @@ _COLUMNS = tuple(item.name for item in fields(Trial))
 PLANNED = _COLUMNS[: _COLUMNS.index("begin_ns")]
 """Columns that name what was asked for; all others are figures."""
 
-INTERVAL_COLUMNS = frozenset({"energy_u95_j", "energy_net_b0_u95_j", "energy_net_b1_u95_j"})
+INTERVAL_COLUMNS = frozenset(
+    {"energy_u95_j", "energy_net_b0_u95_j", "energy_net_b1_u95_j", "gain_u_rel", "absent"}
+)
 """Columns that a log whose intervals were computed otherwise cannot give again."""
 
 INEXACT = INTERVAL_COLUMNS | {"doubts", "verdict", "absent"}

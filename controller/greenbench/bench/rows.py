@@ -19,6 +19,11 @@ from greenbench.energy.window import Window
 
 TOO_FEW_STEPS = "too few steps of the counter were read around the edges to tell how much they differ"
 
+BOARD_GAIN = 0.05
+"""How far an NVIDIA board's reading may be off as a whole, relative (arXiv 2312.02741, of A100 and H100)."""
+
+GAIN_UNKNOWN = "how far RAPL's counters may be off as a whole is not published"
+
 FLOPS_ABSENT = "the runtime counted none; conversions made before they were counted carry none"
 """Why a row of ``parity.json`` may have no ``flops_per_sample``."""
 
@@ -215,6 +220,9 @@ def _with_energy(row: Trial, window: Window, instruments: Instruments) -> Trial:
     )
     if total is not None and u95 is None:
         absent += (Absent(domain="energy_u95_j", reason=TOO_FEW_STEPS),)
+    gain = BOARD_GAIN if total is not None and wanted == [Domain.GPU.value] else None
+    if total is not None and gain is None:
+        absent += (Absent(domain="gain_u_rel", reason=GAIN_UNKNOWN),)
     return replace(
         row,
         energy_gpu_j=joules.get(Domain.GPU),
@@ -225,6 +233,7 @@ def _with_energy(row: Trial, window: Window, instruments: Instruments) -> Trial:
         energy_total_j=total,
         energy_j_per_sample=total / row.samples if total is not None and row.samples else None,
         energy_u95_j=u95,
+        gain_u_rel=gain,
         absent=(*row.absent, *absent),
     )
 

@@ -108,8 +108,7 @@ def _traces(run: StoredRun, problems: list[str]) -> tuple[tuple[Trace, ...], int
         if "readings" not in views.names:
             return (), 0
         try:
-            count = int(views.query("SELECT count(*) FROM readings").rows[0][0])
-            return traces_of(views), count
+            return traces_of(views), views.count_readings()
         except DamagedResultsError as err:
             problems.append(str(err))
             return (), 0

@@ -99,6 +99,12 @@ def not_measured(document: Document) -> list[str]:
         "Requests: inputs are staged before a window begins; queues, networks and decoding are not in it.",
         "Other machines: another GPU, driver, cooling or power limit may order the runtimes differently.",
     ]
+    if scopes:
+        said.append(
+            "The sensors' gain: a board's readings may be off by 5% as a whole (a published bound), "
+            "RAPL's by an unknown share. It cancels in the ratio of one domain's energies on one board, "
+            "not in totals of several domains; no interval here contains it."
+        )
     if document.manifest.suite.get("models", {}).get("weights_from") == "seeded":
         said.append(
             "Accuracy: weights are seeded, not trained; they cost what trained ones of this shape cost."

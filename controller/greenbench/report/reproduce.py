@@ -1,6 +1,7 @@
 """The commands that run a suite again, with the suite as it was resolved."""
 
 import json
+import shlex
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -16,7 +17,9 @@ def commands_of(manifest: Manifest) -> str:
     launchers = sorted({entry.launcher for entry in manifest.runtimes.values()})
     options = f"--device {manifest.device}" + (f" --launcher {launchers[0]}" if len(launchers) == 1 else "")
     adopted = "".join(
-        f" --env {name}={entry.adopted}" for name, entry in manifest.runtimes.items() if entry.adopted
+        f" --env {shlex.quote(f'{name}={entry.adopted}')}"
+        for name, entry in manifest.runtimes.items()
+        if entry.adopted
     )
     shard = f" --shard {manifest.shard.label}" if manifest.shard else ""
     return "\n".join([

@@ -1,6 +1,7 @@
 """DuckDB over one run: documented views, streamed from the Parquet files, in bounded memory."""
 
-from collections.abc import Iterable, Iterator, Mapping
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -17,6 +18,9 @@ from greenbench.results.stored import StoredRun
 
 MEMORY_LIMIT = "512MB"
 """What DuckDB may hold; beyond it spills to its temporary folder."""
+
+_DAMAGE = re.compile(r"TProtocol|ecompress|ailed to read file|orrupt")
+"""What DuckDB says of a damaged file; its classes of errors do not tell it from a wrong query."""
 
 VIEWS: Mapping[str, str] = {
     "trials": "one row per window, failed ones and every attempt too; columns of trials.parquet",
@@ -126,16 +130,24 @@ class RunViews:
             found = self._connection.execute(sql)
             columns = tuple(column[0] for column in found.description or ())
             return Rows(columns=columns, rows=tuple(found.fetchall()))
-        except duckdb.IOException as err:
-            raise DamagedResultsError(f"a file of the run cannot be read: {_line(err)}") from err
         except duckdb.Error as err:
+            if isinstance(err, duckdb.IOException) or _DAMAGE.search(str(err)):
+                raise DamagedResultsError(f"a file of the run cannot be read: {_line(err)}") from err
             raise ConfigurationError(f"{_line(err)}; views: {', '.join(self.names)}") from err
 
     def streams(self) -> dict[str, str]:
         """Return stream -> unit of all readings; empty where none were kept."""
         if "readings" not in self.names:
             return {}
-        return dict(self.query("SELECT DISTINCT stream, unit FROM readings ORDER BY 1").rows)
+        return dict(self._of_readings("SELECT DISTINCT stream, unit FROM readings ORDER BY 1"))
+
+    def count_readings(self) -> int:
+        """Return how many readings were kept.
+
+        Raises:
+            DamagedResultsError: Their file cannot be read to its end.
+        """
+        return int(self._of_readings("SELECT count(*) FROM readings")[0][0])
 
     def envelope(self, stream: str, *, bins: int) -> tuple[Bin, ...]:
         """Return a stream's readings in at most `bins` bins of equal length, in order of time.
@@ -147,11 +159,15 @@ class RunViews:
         Raises:
             DamagedResultsError: The file cannot be read to its end.
         """
-        try:
-            rows = self._connection.execute(_ENVELOPE, [stream, bins]).fetchall()
-        except duckdb.Error as err:
-            raise DamagedResultsError(f"readings cannot be read: {_line(err)}") from err
+        rows = self._of_readings(_ENVELOPE, [stream, bins])
         return tuple(Bin(**dict(zip(Bin.__dataclass_fields__, row, strict=True))) for row in rows)
+
+    def _of_readings(self, sql: str, parameters: Sequence[object] = ()) -> list[tuple[Any, ...]]:
+        """Run a query of our own: it is right, so what fails is the file."""
+        try:
+            return self._connection.execute(sql, list(parameters)).fetchall()
+        except duckdb.Error as err:
+            raise DamagedResultsError(f"readings.parquet cannot be read: {_line(err)}") from err
 
     def export(self, folder: Path, names: Iterable[str], *, suffix: str) -> tuple[Path, ...]:
         """Write views as files of their own.

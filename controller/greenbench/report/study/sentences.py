@@ -161,13 +161,13 @@ _VERBS = {"energy per sample": "uses", "time": "takes"}
 
 
 def _decided(words: str, found: Difference, other: str) -> str:
-    """Return what an interval says; "the same" and "cannot be told" come with what could be seen."""
+    """Return what an interval says; before "cannot be told" and "the same", what could have been seen."""
     interval = change(found.ratio, found.low, found.high)
-    seen = f"a difference of {_seen(found.smallest_ratio)} could be seen; {interval}"
+    seen = f"by {words}, where a difference of {_seen(found.smallest_ratio)} could be seen,"
     if found.outcome is Outcome.OPEN:
-        return f"cannot be told from {other} by {words} ({seen})"
+        return f"{seen} cannot be told from {other} ({interval})"
     if found.outcome is Outcome.EQUIVALENT:
-        return f"{_VERBS[words]} the same {words} as {other} within 5% ({seen})"
+        return f"{seen} is the same as {other} within 5% ({interval})"
     return f"{_sided(words, found)} than {other}"
 
 
