@@ -12,7 +12,6 @@ import argparse
 import json
 import os
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -69,7 +68,7 @@ def _measured(arguments: argparse.Namespace) -> tuple[list[Line], str]:
     return [*lines, *start_lines()], where
 
 
-def told(lines: Sequence[Line]) -> Sequence[Line]:
+def told(lines: list[Line]) -> list[Line]:
     """Say lines on standard error as they come: a host that is taken away keeps what it has found."""
     for line in lines:
         print(f"{line.what}: {line.figure} {line.says} {line.note}", file=sys.stderr, flush=True)

@@ -113,7 +113,7 @@ class Subject:
     def hammered(self, seconds: float) -> Cost:
         """Run the server's loop while the GPU's energy counter is read again and again, 1 ms apart.
 
-        In a run it is read so only around the edges of windows: this is the most that reading it can cost.
+        In a run it is read at edges alone, there around its changes: reading it can cost no more than this.
         """
         with (
             Recorder(tuple(sensor for sensor in self.sensors() if sensor.dense)) as recorder,

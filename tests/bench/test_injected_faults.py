@@ -258,6 +258,12 @@ def test_a_counter_that_is_lost_says_its_last_words():
     assert absent.reason.endswith("asked edges: counter: GPU is lost")
 
 
+def test_a_platform_counter_that_never_moves_voids_nothing():
+    """It is in no total, and some platforms have one that stands still."""
+    still = replace(METERS, domains={**METERS.domains, Domain.PSYS: ("rapl:package-0",)})
+    assert on(rapl_frozen_s=0.0, meters=still)() == ()
+
+
 def test_a_counter_that_was_never_read_is_a_gap():
     (doubt,) = stopped(unread_s=0.0)
     assert (doubt.rule, doubt.verdict) == (Rule.GAP, Verdict.INVALID)

@@ -31,6 +31,8 @@ def one_line(ended):
         (("run", "--shard", "1/2", "--target-u", "1%"), ("target_u", "--rounds")),
         (("status", "nosuch"), ("nosuch",)),
         (("status",), ("no runs",)),
+        (("report", "nosuch", "--carbon-intensity", "300"), ("--carbon-intensity", "--html")),
+        (("report", "nosuch", "--price", "0.3", "--csv", "cells.csv"), ("--price", "--html")),
         (("up", "caffe", "--launcher", "venv"), ("caffe", "pytorch")),
     ],
 )

@@ -208,7 +208,7 @@ def test_our_adapter_reads_pyrapls_own_devices_as_it_does(tmp_path, pyrapl):
 
 
 def linked(root: Path, *zones: tuple[str, str]) -> Tree:
-    """A tree of two sockets with these top-level zones (name, label), package or not, at 1 J and 0.5 J."""
+    """A tree of two sockets with these top-level zones (name, label), package or not, each at 1 J."""
     tree = grown(root, sockets=2, range_j=10_000.0, start_j=1.0)
     nested = tree.flat / "intel-rapl"
     for link in tree.flat.glob("intel-rapl:*"):
@@ -248,7 +248,7 @@ def test_pyrapl_beside_ours_on_other_trees(tmp_path, pyrapl, zones, theirs, ours
 
 
 @needs_pyrapl
-def test_where_counters_are_closed_both_say_so(tmp_path, pyrapl, monkeypatch):
+def test_where_counters_are_closed_pyrapl_is_absent_with_its_reason(tmp_path, pyrapl, monkeypatch):
     tree = linked(tmp_path, *PACKAGES)
     library = pyrapl(tree)
     real = library.device_api.open

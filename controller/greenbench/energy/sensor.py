@@ -12,7 +12,7 @@ class Sensor(Protocol):
         stream: Its name in the record: ``counter``, ``instant``, ``rapl:package-0`` ...
         unit: SI unit of what `read` returns.
         period_s: How often it is read, seconds.
-        dense: Read only inside dense stretches, and there as often as possible.
+        dense: Read only inside dense stretches, and there around its changes.
     """
 
     @property

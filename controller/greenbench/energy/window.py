@@ -182,7 +182,12 @@ def cut(
             record,
             begin,
             end,
-            counters={stream for streams in meters.domains.values() for stream in streams},
+            counters={
+                stream
+                for domain, streams in meters.domains.items()
+                if domain is not Domain.PSYS  # it is in no total, and on some platforms it never moves
+                for stream in streams
+            },
             asked_ns=(asked_begin_ns, asked_end_ns),
             sensor_period_s=sensor_period_s,
         ),
