@@ -19,7 +19,7 @@ from greenbench.bench.trial import MeasuredLoad
 from greenbench.core.doubt import Rule, Verdict
 from greenbench.core.progress import Silence
 from greenbench.core.suite import parse_suite
-from greenbench.energy.host import suspended_s
+from greenbench.energy.host import suspended_s, time_of_day_s
 from greenbench.energy.meter import MeterSet
 from greenbench.energy.validity import DEFAULT_LIMITS
 from greenbench.fleet.launcher import Build
@@ -219,3 +219,25 @@ def test_this_hosts_sleep_is_told_by_its_kernel():
     before = suspended_s()
     assert before > -0.001
     assert suspended_s() - before < 0.01
+
+
+@pytest.mark.parametrize(("step_s", "doubted"), [(-7200.0, True), (1.5, True), (0.3, False)])
+def test_a_clock_set_during_a_load_is_a_doubt_and_moves_no_figure(measured, tmp_path, step_s, doubted):
+    measured([400.0])
+    plan, day = plan_of(), iter([1.7e9, 1.7e9 + step_s])
+    with folder_for(plan, tmp_path) as folder:
+        bench = bench_of(folder, gpu=GPU)
+        set_meanwhile = replace(bench.instruments, time_of_day=lambda: next(day))
+        (trial,) = execute(replace(bench, instruments=set_meanwhile), plan)
+    assert (Rule.CLOCK_STEPPED in rules(trial)) is doubted
+    if doubted:
+        found = rules(trial)[Rule.CLOCK_STEPPED]
+        assert found.verdict is Verdict.DOUBTFUL
+        assert found.value == pytest.approx(abs(step_s), abs=1e-3)
+    assert (trial.begin_ns, trial.end_ns) == (WINDOW.begin_ns, WINDOW.end_ns)
+
+
+def test_this_hosts_time_of_day_stands_still_beside_its_other_clocks():
+    before = time_of_day_s()
+    assert before > 1e9
+    assert abs(time_of_day_s() - before) < 0.01

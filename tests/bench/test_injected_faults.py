@@ -133,7 +133,7 @@ def on_providers(**nodes: int):
     return _static_doubts(cell, replace(FACTS, nodes_per_provider=nodes), EQUAL, DEFAULT_LIMITS)
 
 
-def in_environment(*, now=GPU, start=START, build=BUILD, slept_s=0.0):
+def in_environment(*, now=GPU, start=START, build=BUILD, **clocks):
     """What a load gets when the driver and the container say this at its end."""
     meters = MeterSet(facts={"gpu": now}, conditions=lambda: dict(now))
     bench = SimpleNamespace(
@@ -143,7 +143,7 @@ def in_environment(*, now=GPU, start=START, build=BUILD, slept_s=0.0):
         folder=SimpleNamespace(log=lambda *_, **__: None),
     )
     load = MeasuredLoad(facts=FACTS, parity=EQUAL, build=build)
-    return schedule._in_its_environment(bench, PLANNED, load, slept_s=slept_s).doubts
+    return schedule._in_its_environment(bench, PLANNED, load, **clocks).doubts
 
 
 PYRAPL = MeterSet(
@@ -230,6 +230,7 @@ CASES = (
         1.0,
         lambda: in_environment(build=replace(BUILD, identity="sha256:cc")),
     ),
+    case("the clock is set", Rule.CLOCK_STEPPED, D, 3600.0, lambda: in_environment(stepped_s=-3600.0)),
     case("the counter starts again", Rule.COUNTER_RESET, I, 1.0, on(lost_j=9000.0)),
     case("pyRAPL", Rule.NO_WRAP_HANDLING, D, 1.0, on(meters=PYRAPL)),
     case("a split GPU", Rule.MIG, D, 1.0, lambda: in_environment(now=SPLIT, start=replace(START, gpu=SPLIT))),
@@ -256,6 +257,16 @@ def test_a_counter_that_is_lost_says_its_last_words():
     window = Host(unread_s=6.0, said="counter: GPU is lost").window()
     (absent,) = [item for item in window.absent if item.domain == "gpu"]
     assert absent.reason.endswith("asked edges: counter: GPU is lost")
+
+
+def test_a_driver_reloaded_in_the_same_version_is_told_by_its_counter_and_its_silence():
+    """Nothing of it is among a run's facts: the counter begins anew, and nobody answered meanwhile."""
+    found = {doubt.rule: doubt for doubt in on(lost_j=1e6, silent_s=1.5)()}
+    assert set(found) == {Rule.COUNTER_RESET, Rule.GAP}
+    assert {doubt.verdict for doubt in found.values()} == {Verdict.INVALID}
+    window = Host(lost_j=1e6, silent_s=1.5).window()
+    assert Domain.GPU not in window.energy
+    assert in_environment() == ()
 
 
 def test_a_platform_counter_that_never_moves_voids_nothing():

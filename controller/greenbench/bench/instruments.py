@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from greenbench.core.doubt import Limits, Rule
-from greenbench.energy.host import suspended_s
+from greenbench.energy.host import suspended_s, time_of_day_s
 from greenbench.energy.meter import MeterSet
 
 
@@ -20,6 +20,8 @@ class Instruments:
         clock: CLOCK_MONOTONIC in nanoseconds.
         sleep: Waits some seconds.
         suspended: How long the host has slept so far, seconds.
+        time_of_day: The time of day less the time since the host's start, seconds: constant until the clock
+            is set.
     """
 
     meters: MeterSet
@@ -28,3 +30,4 @@ class Instruments:
     clock: Callable[[], int] = time.monotonic_ns
     sleep: Callable[[float], None] = time.sleep
     suspended: Callable[[], float] = suspended_s
+    time_of_day: Callable[[], float] = time_of_day_s

@@ -165,7 +165,7 @@ class _TryAgainError(Exception):
 def _one_attempt(bench: Bench, plan: Plan, load: PlannedLoad, rest: Rest) -> str | None:
     attempt = bench.folder.start_load(load.load_id, position=load.position)
     generator = Random(f"{plan.seed} {load.load_id} {attempt}")  # noqa: S311 - phases, not secrets
-    slept_s = bench.instruments.suspended()
+    slept_s, day_s = bench.instruments.suspended(), bench.instruments.time_of_day()
     try:
         measured = measure_load(
             bench.house,
@@ -192,7 +192,8 @@ def _one_attempt(bench: Bench, plan: Plan, load: PlannedLoad, rest: Rest) -> str
     if load.round == 1 and rest.lowest_c is not None:
         bench.folder.log(START_BAND, lowest_c=rest.lowest_c)
     slept_s = bench.instruments.suspended() - slept_s
-    measured = _in_its_environment(bench, load, measured, slept_s=slept_s)
+    stepped_s = bench.instruments.time_of_day() - day_s
+    measured = _in_its_environment(bench, load, measured, slept_s=slept_s, stepped_s=stepped_s)
     bench.folder.add_parity(parity_row(load.cell, measured))
     bench.folder.add_raw(
         load.load_id,
@@ -211,7 +212,7 @@ def _one_attempt(bench: Bench, plan: Plan, load: PlannedLoad, rest: Rest) -> str
 
 
 def _in_its_environment(
-    bench: Bench, load: PlannedLoad, measured: MeasuredLoad, *, slept_s: float = 0.0
+    bench: Bench, load: PlannedLoad, measured: MeasuredLoad, *, slept_s: float = 0.0, stepped_s: float = 0.0
 ) -> MeasuredLoad:
     meters, limits = bench.instruments.meters, bench.instruments.limits
     changed = (
@@ -223,6 +224,7 @@ def _in_its_environment(
         bench.folder.log("environment_changed", load_id=load.load_id, changes=list(changed))
     found = (
         limits[Rule.ENVIRONMENT_CHANGED].judge(Rule.ENVIRONMENT_CHANGED, len(changed)),
+        limits[Rule.CLOCK_STEPPED].judge(Rule.CLOCK_STEPPED, abs(stepped_s)),
         limits[Rule.MIG].judge(Rule.MIG, float(bool((meters.facts.get("gpu") or {}).get("mig")))),
     )
     return replace(measured, doubts=(*measured.doubts, *(doubt for doubt in found if doubt)))

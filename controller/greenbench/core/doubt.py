@@ -30,6 +30,7 @@ class Rule(StrEnum):
     NUMERIC_MODE = "numeric_mode"
     PROVIDER_FALLBACK = "provider_fallback"
     ENVIRONMENT_CHANGED = "environment_changed"
+    CLOCK_STEPPED = "clock_stepped"
     COUNTER_RESET = "counter_reset"
     NO_WRAP_HANDLING = "no_wrap_handling"
     MIG = "mig"
@@ -50,6 +51,7 @@ SENTENCES: dict[Rule, str] = {
     Rule.NUMERIC_MODE: "the numeric mode in force is not the one asked for",
     Rule.PROVIDER_FALLBACK: "nodes ran on another execution provider than the one asked for",
     Rule.ENVIRONMENT_CHANGED: "image, driver, clocks limit or power limit changed since the run began",
+    Rule.CLOCK_STEPPED: "the host's time of day was set while the load ran",
     Rule.COUNTER_RESET: "an energy counter went backwards",
     Rule.NO_WRAP_HANDLING: "the CPU meter asked for does not handle counter wraps",
     Rule.MIG: "the GPU is split by MIG and its power is the whole GPU's",

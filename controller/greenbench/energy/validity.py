@@ -22,6 +22,7 @@ DEFAULT_LIMITS: Mapping[Rule, Limits] = {
     Rule.NUMERIC_MODE: Limits(doubtful=None, invalid=0),
     Rule.PROVIDER_FALLBACK: Limits(doubtful=0.0, invalid=0.1),
     Rule.ENVIRONMENT_CHANGED: Limits(doubtful=None, invalid=0),
+    Rule.CLOCK_STEPPED: Limits(doubtful=1.0, invalid=None),
     Rule.COUNTER_RESET: Limits(doubtful=None, invalid=0),
     Rule.NO_WRAP_HANDLING: Limits(doubtful=0, invalid=None),
     Rule.MIG: Limits(doubtful=0, invalid=None),

@@ -133,7 +133,9 @@ class Fake(benchmark_pb2_grpc.BenchmarkServicer):
 
     def Check(self, request, context):
         for name, (spec, data) in self.inputs.items():
-            named = wire.TensorSpec(name=f"echo_{name}", datatype=spec.datatype, shape=spec.shape)
+            # An input named as the protocol names it is answered as the network's output.
+            answer = "output" if name == "input" and self.model != "nameless" else f"echo_{name}"
+            named = wire.TensorSpec(name=answer, datatype=spec.datatype, shape=spec.shape)
             half = len(data) // 2
             yield wire.TensorChunk(spec=named, data=data[:half])
             if self.model != "half":
@@ -151,6 +153,8 @@ class Fake(benchmark_pb2_grpc.BenchmarkServicer):
             count += 1
             if self.model == "die-running" and count == 20:
                 os.kill(os.getpid(), signal.SIGKILL)
+            if self.model == "cut" and count == 20:
+                return
             if self.model == "hang-running":
                 time.sleep(600)
             if time.monotonic() - last > request.progress_s:
