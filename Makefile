@@ -17,8 +17,9 @@ $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade 'pip>=25.1'
 
-$(STAMP): $(VENV)/bin/python pyproject.toml
-	$(BIN)/python -m pip install --quiet --editable .
+$(STAMP): $(VENV)/bin/python pyproject.toml controller/requirements.lock
+	$(BIN)/python -m pip install --quiet --require-hashes --requirement controller/requirements.lock
+	$(BIN)/python -m pip install --quiet --no-deps --editable .
 	touch $@
 
 $(DEV_STAMP): $(STAMP)
@@ -113,11 +114,15 @@ audit: $(DEV_STAMP)  ## ask the advisory service about every pinned requirement 
 
 # torch for the CPU comes from an index of its own, whose files PyPI does not know: that lock stays without.
 HASHED = $(filter-out docker/requirements/pytorch-cpu.lock,$(wildcard docker/requirements/*.lock))
-locks: $(VENV)/bin/python  ## ask PyPI for the hashes of the versions that the locks pin
+locks: $(VENV)/bin/python  ## ask PyPI for the hashes of the versions that the locks pin, and for the controller's newest
 	$(PYTHON) -m venv $(VENV)-locks && $(VENV)-locks/bin/pip install --quiet 'uv>=0.9'
 	for lock in $(HASHED); do { grep '^#' "$$lock"; $(VENV)-locks/bin/uv pip compile "$$lock" --quiet --no-config \
 	  --default-index https://pypi.org/simple --no-deps --generate-hashes --no-annotate --no-header --native-tls \
 	  --python-version 3.11 --python-platform x86_64-manylinux_2_28; } > "$$lock.new" && mv "$$lock.new" "$$lock" || exit 1; done
+	{ grep '^#' controller/requirements.lock; $(VENV)-locks/bin/uv pip compile pyproject.toml --quiet --no-config \
+	  --default-index https://pypi.org/simple --generate-hashes --no-annotate --no-header --native-tls \
+	  --universal --python-version 3.11; } > controller/requirements.lock.new && \
+	  mv controller/requirements.lock.new controller/requirements.lock
 
 clean:  ## remove environments, state and caches of this clone
 	rm -rf $(VENV) $(VENV)-locks $(VENV)-sky $(VENV)-zeus $(VENV)-audit .venvs .state dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
