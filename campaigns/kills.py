@@ -164,10 +164,9 @@ class Campaign:
         finally:
             ballast.unlink()
             process.kill()
-        if process.returncode == 0 and kind == "full disk":
-            return
-        self.tally.kills[kind] += 1
         self._told(kind, said, of=("the disk is full", "GiB free at "))
+        # A run that ended well needed no more room, and was not hit.
+        self.tally.kills[kind] += process.returncode != 0
 
     def _restart_engine(self, process: subprocess.Popen[str], kind: str) -> None:
         engine = self._site.engine
@@ -176,9 +175,10 @@ class Campaign:
         time.sleep(self._random.uniform(0.0, 4.0))
         engine.start()
         _, said = process.communicate(timeout=LONGEST_S)
-        self.tally.kills[kind] += 1
-        self._deaths += 1
         self._told(kind, said, of=("Docker Engine",))
+        # A run that ended well was past its last container, and was not hit.
+        self.tally.kills[kind] += process.returncode != 0
+        self._deaths += 1
 
     def _told(self, kind: str, said: str, *, of: tuple[str, ...]) -> None:
         """A run that gave up says why in one line; one that needed nothing of what failed ends well."""
