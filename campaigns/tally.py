@@ -24,8 +24,8 @@ TEXT = """\
 and verified. Each row is one chunk of the campaign, which goes on where it stopped. Under `docker` the
 runtime that is killed is a container; the engine that is killed (SIGKILL) or restarted (SIGTERM) is one of
 the campaign's own (an early chunk did not tell the two apart). `full disk` is the results' disk, `full state`
-that of the state folder. A fault that the run went through without needing what failed is not counted (seed 15
-counted those of `full state`)."""
+that of the state folder. A fault that the run went through without needing what failed is not counted (seed
+15 counted those of `full state`)."""
 
 
 @dataclass(slots=True, kw_only=True)

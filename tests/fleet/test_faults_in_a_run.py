@@ -124,6 +124,7 @@ def test_a_runtime_that_fails_is_tried_once_more_labelled_and_the_run_goes_on(ru
         assert (trial.begin_ns, trial.iterations, trial.energy_total_j) == (None, None, None)
     (good,) = (trial for trial in trials if trial.model == "tiny")
     assert good.iterations > 10
+    assert good.end_ns > good.begin_ns
     assert good.failure is None
     assert exit_status(trials) == 1
 
@@ -151,3 +152,12 @@ def test_runtimes_that_all_fail_end_the_run_early_and_keep_what_was_measured(run
         assert len(list(folder.events("run_hopeless"))) == 1
     assert len(kept) == 8
     assert {trial.attempt for trial in kept} == {1, 2}
+
+
+def test_the_log_keeps_how_long_a_loaded_model_was_occupied(run, tmp_path):
+    (trial,) = run(plan_of("tiny"))
+    with RunFolder.resume("run", tmp_path) as folder:
+        (event,) = folder.events("load_recorded")
+        (ended,) = folder.events("load_finished")
+    ready_ns, unloaded_ns = event["occupied_ns"]
+    assert ready_ns < trial.begin_ns < trial.end_ns < unloaded_ns < ended["t_ns"]

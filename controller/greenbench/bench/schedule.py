@@ -204,6 +204,7 @@ def _one_attempt(bench: Bench, plan: Plan, load: PlannedLoad, rest: Rest) -> str
     if measured.record:
         said = basis_fields(measured.record, bench.instruments, measured.windows)
         doubts = measured.doubts
+        said |= {"occupied_ns": measured.occupied_ns}
         bench.folder.log(BASIS, load_id=load.load_id, attempt=attempt, doubts=doubts, **said)
     bench.folder.add_baselines(measured.baselines)
     _keep(bench, load, attempt, rows_of(bench.identity, load, measured, bench.instruments, attempt=attempt))

@@ -54,6 +54,8 @@ class MeasuredLoad:
         record: Raw readings.
         ends_ns: int64 [n], end of every iteration from lead-in to tail.
         ready_s: Seconds from start to serving and loaded.
+        occupied_ns: CLOCK_MONOTONIC when the model was loaded and proven, and when it had been unloaded;
+            None where nothing was timed.
         elapsed_s: Seconds from start to stop.
         build: What the runtime was started from.
     """
@@ -67,6 +69,7 @@ class MeasuredLoad:
     record: Record | None = None
     ends_ns: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, dtype=np.int64))
     ready_s: float = 0.0
+    occupied_ns: tuple[int, int] | None = None
     elapsed_s: float = 0.0
     build: Build | None = None
 
@@ -112,7 +115,7 @@ def measure_load(
                 facts=facts, parity=parity, doubts=doubts, elapsed_s=seconds(), build=running.instance.build
             )
         expected = _stage(running, cell)
-        ready_s = seconds()
+        ready_s, ready_ns = seconds(), instruments.clock()
         doubts += rest.wait(instruments, observer, pilot=planned.round == 1)
         sensors = (*instruments.meters.sensors, *_runtime_sensors(running))
         with (
@@ -135,6 +138,7 @@ def measure_load(
             ).all(facts)
         kept = _kept_parity(running, cell, expected)
         running.client.unload()
+        unloaded_ns = instruments.clock()
     doubts += timed.doubts + ((kept.doubt,) if kept and kept.doubt else ())
     return MeasuredLoad(
         facts=facts,
@@ -146,6 +150,7 @@ def measure_load(
         record=timed.record,
         ends_ns=timed.ends_ns,
         ready_s=ready_s,
+        occupied_ns=(ready_ns, unloaded_ns),
         elapsed_s=seconds(),
         build=running.instance.build,
     )
