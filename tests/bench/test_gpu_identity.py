@@ -117,6 +117,18 @@ def test_a_gpu_that_is_hidden_from_the_process_is_not_replaced_by_another(visibl
         cuda_devices.ordinal_of(BY_NVML[1])
 
 
+def test_an_instance_of_a_split_gpu_is_taken_where_that_gpu_alone_is_shown(visible, monkeypatch):
+    instance = "GPU-" + str(uuid.uuid4())
+    visible(instance)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", BY_NVML[1])
+    assert cuda_devices.ordinal_of(BY_NVML[1]) == 0
+    with pytest.raises(UnsupportedError, match="is not visible here"):
+        cuda_devices.ordinal_of(BY_NVML[0])
+    visible(instance, BY_NVML[2])
+    with pytest.raises(UnsupportedError, match="is not visible here"):
+        cuda_devices.ordinal_of(BY_NVML[1])
+
+
 def test_no_visible_gpu_says_where_to_look(visible):
     visible()
     with pytest.raises(UnsupportedError, match="CUDA_VISIBLE_DEVICES"):

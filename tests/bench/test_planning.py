@@ -2,8 +2,9 @@ from dataclasses import replace
 
 import pytest
 
-from greenbench.bench.planning import HostView, covers, cuda_version, driver_runs, make_plan
+from greenbench.bench.planning import HostView, cuda_version, driver_runs, make_plan
 from greenbench.bench.prepared import builds_of
+from greenbench.core.architecture import covers
 from greenbench.core.runtime import DeviceBuild, RuntimeSpec
 from greenbench.core.shard import Shard
 from greenbench.core.suite import parse_suite
@@ -68,6 +69,21 @@ def test_a_runtime_that_is_not_in_the_catalogue_is_left_out_by_name():
 )
 def test_machine_code_runs_within_its_major_version(architecture, covered):
     assert covers(ADA, architecture) is covered
+
+
+@pytest.mark.parametrize(
+    ("shipped", "gpu", "covered"),
+    [
+        (("compute_80",), "sm_90", True),
+        (("compute_90",), "sm_86", False),
+        (("sm_70", "compute_120"), "sm_120", True),
+        (("sm_90a",), "sm_90", True),
+        (("sm_100a",), "sm_103", False),
+        ((), "sm_90", False),
+    ],
+)
+def test_ptx_runs_on_newer_gpus_and_specific_code_on_its_own_alone(shipped, gpu, covered):
+    assert covers(shipped, gpu) is covered
 
 
 def test_a_gpu_without_kernels_is_named_and_never_run_on_the_cpu():

@@ -116,6 +116,8 @@ def open_context(options: Options) -> Iterator[Context]:
             library=ModelLibrary(state.models),
             device=device,
             gpu_uuid=gpu.get("uuid"),
+            gpu_name=str(gpu.get("name", "")),
+            architecture=gpu.get("architecture"),
         )
         view = HostView(
             device=device,

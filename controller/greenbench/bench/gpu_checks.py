@@ -4,7 +4,8 @@ import shutil
 from collections.abc import Iterator
 
 from greenbench.bench.patient import Patient
-from greenbench.bench.planning import covers, cuda_version, driver_runs
+from greenbench.bench.planning import cuda_version, driver_runs
+from greenbench.core.architecture import covers
 from greenbench.core.check import Check, Level
 from greenbench.core.doubt import Rule, Verdict
 from greenbench.core.errors import MeterError

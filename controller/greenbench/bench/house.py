@@ -5,6 +5,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from greenbench.bench.library import ModelLibrary, onnx_key, weights_key
+from greenbench.core.architecture import covers
+from greenbench.core.errors import RuntimeCallError
 from greenbench.core.plan import Cell
 from greenbench.core.runtime import RuntimeSpec
 from greenbench.fleet.answers import Description, LoadedFacts
@@ -42,6 +44,8 @@ class House:
         library: Model files.
         device: ``cpu`` or ``cuda``.
         gpu_uuid: Which GPU; None on the CPU.
+        gpu_name: As people call it.
+        architecture: The GPU's ``sm_NN``; None on the CPU.
     """
 
     launcher: Launcher
@@ -49,6 +53,8 @@ class House:
     library: ModelLibrary
     device: str
     gpu_uuid: str | None = None
+    gpu_name: str = ""
+    architecture: str | None = None
 
     @property
     def reference(self) -> RuntimeSpec:
@@ -83,6 +89,7 @@ class House:
 
         Raises:
             NotBuiltError: Weights or conversion are not in the library.
+            RuntimeCallError: It ships no kernels for this GPU: an adopted environment, which no plan knows.
             FleetError: The runtime refused or died.
         """
         workload = cell.workload
@@ -92,6 +99,8 @@ class House:
             key = onnx_key(workload.model, cell.source, weights.sha256, workload.sequence_length)
             model_file = self.library.need(key, remedy=UP).path
         target = device or cell.device
+        if target == "cuda":
+            self._need_kernels(running)
         return running.client.load(
             model=workload.model,
             batch_size=workload.batch_size,
@@ -106,3 +115,12 @@ class House:
             threads=cell.threads,
             io=cell.io,
         )
+
+    def _need_kernels(self, running: Running) -> None:
+        shipped = running.description.kernel_architectures
+        if self.architecture and shipped and not covers(shipped, self.architecture):
+            raise RuntimeCallError(
+                f"{running.spec.title} ships kernels for {', '.join(shipped)}; "
+                f"{self.gpu_name} is {self.architecture}",
+                code="UNIMPLEMENTED",
+            )

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from itertools import product
 
 from greenbench.bench.rounds import PILOT_ROUNDS
+from greenbench.core.architecture import covers, version
 from greenbench.core.errors import ConfigurationError
 from greenbench.core.plan import Cell, LeftOut, Plan, Protocol, order
 from greenbench.core.runtime import RuntimeSpec
@@ -210,26 +211,12 @@ def cuda_version(cuda_driver: int) -> str:
     return f"{cuda_driver // 1000}.{cuda_driver % 1000 // 10}"
 
 
-def covers(architectures: tuple[str, ...], wanted: str) -> bool:
-    """Tell whether kernels for `architectures` run on a GPU of architecture `wanted`.
-
-    Machine code runs on GPUs of the same major version and the same or a newer minor version.
-    """
-    major, minor = _version(wanted)
-    return any(major == have[0] and minor >= have[1] for have in map(_version, architectures))
-
-
-def _version(architecture: str) -> tuple[int, int]:
-    digits = architecture.removeprefix("sm_").rstrip("af")
-    return int(digits[:-1]), int(digits[-1])
-
-
 def _workload_reason(spec: RuntimeSpec, workload: Workload, host: HostView) -> str | None:
     if workload.precision not in spec.precisions:
         return f"{spec.title} is not built for {workload.precision} ({', '.join(spec.precisions)})"
     if host.device == "cpu" and workload.precision == "tf32":
         return "tf32 needs an NVIDIA GPU; this plan runs on the CPU"
-    if workload.precision == "tf32" and host.architecture and _version(host.architecture) < (8, 0):
+    if workload.precision == "tf32" and host.architecture and version(host.architecture) < (8, 0):
         return f"tf32 needs compute capability 8.0 or newer; {host.gpu_name} is {host.architecture}"
     return None
 

@@ -5,8 +5,9 @@ container's device list are already applied, which NVML's numbers would not be.
 """
 
 import ctypes
+import os
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from greenbench_runtime.engine import DeviceFacts, UnsupportedError
 
@@ -39,9 +40,27 @@ def ordinal_of(device_uuid: str) -> int:
         raise UnsupportedError(
             "no CUDA device is visible here; check the NVIDIA driver and CUDA_VISIBLE_DEVICES"
         )
-    if device_uuid and device_uuid not in uuids:
-        raise UnsupportedError(f"GPU {device_uuid} is not visible here; visible are {', '.join(uuids)}")
-    return uuids.index(device_uuid) if device_uuid else 0
+    return place_of(device_uuid, uuids)
+
+
+def place_of(device_uuid: str, uuids: Sequence[str]) -> int:
+    """Return where a GPU stands among those that are visible.
+
+    Args:
+        device_uuid: As NVML writes it; empty takes the first.
+        uuids: Of the visible ones, in CUDA's order; at least one. Of a GPU that MIG splits CUDA shows one
+            instance, under a UUID of its own: it is the GPU's where this process is shown that GPU alone.
+
+    Raises:
+        UnsupportedError: No such GPU; names those that are visible.
+    """
+    if not device_uuid:
+        return 0
+    if device_uuid in uuids:
+        return uuids.index(device_uuid)
+    if len(uuids) == 1 and os.environ.get("CUDA_VISIBLE_DEVICES") == device_uuid:
+        return 0
+    raise UnsupportedError(f"GPU {device_uuid} is not visible here; visible are {', '.join(uuids)}")
 
 
 def memory_gauge(ordinal: int) -> Callable[[], int]:

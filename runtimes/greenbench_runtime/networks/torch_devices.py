@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import torch
 
 from greenbench_runtime.engine import DeviceFacts, InvalidRequestError, OutOfMemoryError, UnsupportedError
+from greenbench_runtime.networks.cuda_devices import place_of
 
 _ASKED = re.compile(r"[Tt]ried to allocate ([\d.]+ \w+)")
 
@@ -46,9 +47,7 @@ def torch_device(kind: str, device_uuid: str) -> torch.device:
             "this build of PyTorch is for the CPU" if torch.version.cuda is None else "no GPU is visible here"
         )
         raise UnsupportedError(f"device 'cuda' can't be used: {build}")
-    if device_uuid and device_uuid not in uuids:
-        raise UnsupportedError(f"GPU {device_uuid} is not visible here; visible are {', '.join(uuids)}")
-    return torch.device("cuda", uuids.index(device_uuid) if device_uuid else 0)
+    return torch.device("cuda", place_of(device_uuid, uuids))
 
 
 @contextlib.contextmanager
