@@ -11,7 +11,7 @@ from greenbench_runtime import engine as contract
 from greenbench_runtime.engine import Array, LoadFacts, LoadOrder
 from greenbench_runtime.networks import interface, torch_devices
 from greenbench_runtime.networks.flops import matched_flops
-from greenbench_runtime.networks.torch_compile import CompiledNetwork
+from greenbench_runtime.networks.torch_compile import CUDA_GRAPHS, CompiledNetwork
 from greenbench_runtime.networks.torch_export import TorchConverter
 from greenbench_runtime.networks.torch_networks import load_network, parameters
 from greenbench_runtime.networks.torch_numerics import DTYPES, flags, set_precision
@@ -98,11 +98,12 @@ class PyTorch:
         with torch_devices.memory_errors(f"loading {order.model}"):
             network.to(device, dtype)
         name = str(dtype).removeprefix("torch.")
+        compiled = {"cuda_graphs": str(CUDA_GRAPHS)} if order.mode == "compile" else {}
         staged = name if specs[0].datatype == "FP32" else "int64"
         facts = LoadFacts(
             inputs=specs, outputs=interface.output_specs(*size), parameters=parameters(network),
             flops=matched_flops(order.model, order.sequence_length),
-            flags=flags(order.device), device_bytes=torch_devices.reserved_bytes(device) - before,
+            flags=flags(order.device) | compiled, device_bytes=torch_devices.reserved_bytes(device) - before,
             dtypes={"weights": name, "inputs": staged, "outputs": name},
         )  # fmt: skip
         run = CompiledNetwork(network) if order.mode == "compile" else network

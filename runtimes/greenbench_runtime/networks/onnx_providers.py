@@ -87,6 +87,7 @@ def provider_options(order: LoadOrder) -> dict[str, str]:
             "device_id": str(ordinal_of(order.device_uuid)),
             "use_tf32": "1" if order.precision == "tf32" else "0",
             "cudnn_conv_algo_search": "EXHAUSTIVE",
+            "enable_cuda_graph": "0",
         }
     return {}
 

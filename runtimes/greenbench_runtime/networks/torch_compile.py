@@ -8,6 +8,9 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+CUDA_GRAPHS = False
+"""Whether launches are replayed as CUDA graphs: said at every compiling, whatever the environment holds."""
+
 _CACHES = {"TORCHINDUCTOR_CACHE_DIR": "inductor", "TRITON_CACHE_DIR": "triton"}
 
 
@@ -24,7 +27,7 @@ class CompiledNetwork:
         for variable, name in _CACHES.items():
             os.environ[variable] = str(Path(self._folder.name) / name)
         torch.compiler.reset()
-        self._network = torch.compile(network, dynamic=False)
+        self._network = torch.compile(network, dynamic=False, options={"triton.cudagraphs": CUDA_GRAPHS})
 
     def __call__(self, *inputs: Tensor) -> Tensor:
         """Return the network's output."""

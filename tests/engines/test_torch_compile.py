@@ -1,0 +1,31 @@
+"""``torch.compile`` for real: the C++ backend of the CPU, through the engine that a GPU host runs."""
+
+import os
+import shutil
+
+import pytest
+from tests.engines.test_parity_of_engines import LIMIT, worst_error
+
+COMPILE = {"mode": "compile"}
+COMPILERS = ("c++", "g++", "clang++")
+
+pytestmark = [pytest.mark.runtime, pytest.mark.timeout(600)]
+
+
+@pytest.fixture
+def compiler():
+    if not any(map(shutil.which, COMPILERS)):
+        assert os.environ.get("CI") != "true", "torch.compile needs a compiler of C++"
+        pytest.skip("torch.compile needs a compiler of C++")
+
+
+def test_a_compiled_network_computes_what_the_eager_one_does_without_cuda_graphs(
+    compiler, seeded, outputs_of
+):
+    files = {"weights_file": seeded("mobilenet_v2")["path"]}
+    plain, eager = outputs_of("pytorch", "mobilenet_v2", **files)
+    said, compiled = outputs_of("pytorch", "mobilenet_v2", order=COMPILE, **files)
+    assert worst_error(compiled["output"], eager["output"]) <= LIMIT
+    assert said["flags"]["cuda_graphs"] == "False"
+    assert "cuda_graphs" not in plain["flags"]
+    assert said["parameters"] == plain["parameters"]
