@@ -1,104 +1,27 @@
 """A run's own loop over runtimes that die, hang, lie or break off: real processes, real calls."""
 
-from types import SimpleNamespace
+from functools import partial
 
-import numpy as np
 import pytest
 from tests.fleet.conftest import fake_spec
+from tests.fleet.measured_run import LIAR, inputs_and_references, measure, plan_of
 
-from greenbench.bench import trial as loads
-from greenbench.bench.durations import Durations
-from greenbench.bench.house import House
-from greenbench.bench.instruments import Instruments
-from greenbench.bench.rows import RunIdentity
-from greenbench.bench.schedule import Bench, execute, exit_status
-from greenbench.bench.suites import load_suite
+from greenbench.bench.schedule import exit_status
 from greenbench.core.doubt import Rule, Verdict
 from greenbench.core.errors import HopelessRunError
-from greenbench.core.plan import Cell, Plan, Protocol, order
 from greenbench.core.progress import Silence
-from greenbench.core.workload import Workload
-from greenbench.energy.meter import MeterSet
-from greenbench.energy.validity import DEFAULT_LIMITS
 from greenbench.fleet import run_stream
 from greenbench.fleet.venv import VenvLauncher
 from greenbench.results.folder import RunFolder
-from greenbench.results.manifest import Manifest
-
-PROTOCOL = Protocol(
-    window_s=0.3,
-    windows=1,
-    rounds=1,
-    baseline_host_s=0,
-    baseline_loaded_s=0,
-    warmup_cap_s=0.2,
-    rest_cap_s=0,
-)
-SAMPLE = np.arange(24, dtype=np.float32).reshape(8, 3)
-
-
-def plan_of(*models: str) -> Plan:
-    cells = [
-        Cell(
-            runtime="fake",
-            mode="plain",
-            source=None,
-            workload=Workload(
-                model=model, batch_size=8, precision="fp32", sequence_length=None, weights="matched"
-            ),
-            path="loop",
-            io="device",
-            device="cpu",
-            threads=1,
-            weights_from="seeded",
-        )
-        for model in models
-    ]
-    return Plan(loads=order(cells, rounds=1, seed=0), left_out=(), protocol=PROTOCOL, seed=0)
 
 
 @pytest.fixture
 def run(settings, tmp_path, monkeypatch):
-    """Return what executes a plan of the fake runtime's models by the launcher and the loop of a run."""
+    """Return what executes a plan of the fake runtime's models as processes."""
     launcher = VenvLauncher(settings)
     launcher.build(fake_spec(), "cpu", Silence())
-    monkeypatch.setattr(loads, "batch", lambda model, rows, length: {"input": SAMPLE[:rows]})
-    # `lie` is a model whose reference is another network's.
-    monkeypatch.setattr(
-        loads, "reference_outputs", lambda _, cell: SAMPLE * (1.01 if cell.workload.model == "lie" else 1)
-    )
-    house = House(
-        launcher=launcher,
-        catalogue={"fake": fake_spec()},
-        library=SimpleNamespace(need=lambda *_, **__: SimpleNamespace(path="w", sha256="aa")),
-        device="cpu",
-    )
-
-    def go(plan: Plan):
-        suite = load_suite("quick")
-        manifest = Manifest(
-            run_id="run",
-            created_utc="2026-01-02T00:00:00+00:00",
-            greenbench_version="0.1.0",
-            suite=suite.as_mapping(),
-            suite_sha256=suite.sha256,
-            seed=plan.seed,
-            order=tuple(load.load_id for load in plan.loads),
-            host={"host_id": "h", "energy_scope": "none"},
-            device="cpu",
-        )
-        with RunFolder.create(tmp_path, "run", manifest) as folder:
-            bench = Bench(
-                house=house,
-                instruments=Instruments(meters=MeterSet(), sensor_period_s=0.0, limits=DEFAULT_LIMITS),
-                folder=folder,
-                identity=RunIdentity(run_id="run", host_id="h", gpu_uuid=None),
-                durations=Durations(tmp_path / "durations.json"),
-                observer=Silence(),
-            )
-            return execute(bench, plan)
-
-    return go
+    inputs_and_references(monkeypatch)
+    return partial(measure, launcher, folder=tmp_path)
 
 
 FAULTS = {
@@ -136,8 +59,8 @@ def test_a_runtime_that_refuses_is_not_asked_again(run):
 
 
 def test_a_runtime_that_answers_wrongly_is_invalid_and_never_measured(run):
-    trials = run(plan_of("tiny", "lie"))
-    (wrong,) = (trial for trial in trials if trial.model == "lie")
+    trials = run(plan_of("tiny", LIAR))
+    (wrong,) = (trial for trial in trials if trial.model == LIAR)
     assert wrong.verdict is Verdict.INVALID
     assert Rule.PARITY in {doubt.rule for doubt in wrong.doubts}
     assert wrong.begin_ns is None
