@@ -6,8 +6,9 @@ server around it. Garbage is set aside for both, or the bare loop would pay for 
 avoids.
 
 Commands on standard input, one a line: ``bare SECONDS EXTRA_S`` (burns EXTRA_S after each pass; the positive
-control) answers one JSON list of end stamps (CLOCK_MONOTONIC, nanoseconds); ``quit`` ends. It imports
-nothing of this package: the runtime's environment has only the runtime.
+control) answers one JSON list of end stamps (CLOCK_MONOTONIC, nanoseconds); ``script SECONDS EXTRA_S`` does
+the same by the framework's own calls alone; ``quit`` ends. It is started as a file, so that its neighbour is
+all it sees of this package: the runtime's environment has only the runtime.
 """
 
 import gc
@@ -15,9 +16,13 @@ import importlib
 import json
 import os
 import sys
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from time import monotonic_ns
 from typing import Any
+
+from native_pass import native_pass
 
 from greenbench_runtime.server import Places, serving
 from greenbench_runtime.session import EngineParts, Session
@@ -25,34 +30,46 @@ from greenbench_runtime.session import EngineParts, Session
 CLOSE_S = 5.0
 
 
-def bare(model: Any, seconds: float, extra_s: float) -> list[int]:
-    """Return the end of each pass of a bare loop, CLOCK_MONOTONIC nanoseconds."""
+def timed(
+    context: AbstractContextManager[Any], one: Callable[[], object], seconds: float, extra_s: float
+) -> list[int]:
+    """Return the end of each pass of a loop, CLOCK_MONOTONIC nanoseconds."""
     gc.collect()
     gc.freeze()
     try:
-        return _burning(model, seconds, int(extra_s * 1e9)) if extra_s else _plain(model, seconds)
+        with context:
+            return _burning(one, seconds, int(extra_s * 1e9)) if extra_s else _plain(one, seconds)
     finally:
         gc.unfreeze()
 
 
-def _plain(model: Any, seconds: float) -> list[int]:
-    ends = [monotonic_ns()]
-    until = ends[0] + int(seconds * 1e9)
-    infer, synchronize, append = model.infer, model.synchronize, ends.append
-    while ends[-1] < until:
+def bare_pass(model: Any) -> tuple[AbstractContextManager[Any], Callable[[], object]]:
+    """Return one pass of the server's own model object and the wait for it."""
+    infer, synchronize = model.infer, model.synchronize
+
+    def one() -> None:
         infer()
         synchronize()
+
+    return nullcontext(), one
+
+
+def _plain(one: Callable[[], object], seconds: float) -> list[int]:
+    ends = [monotonic_ns()]
+    until = ends[0] + int(seconds * 1e9)
+    append = ends.append
+    while ends[-1] < until:
+        one()
         append(monotonic_ns())
     return ends
 
 
-def _burning(model: Any, seconds: float, extra_ns: int) -> list[int]:
+def _burning(one: Callable[[], object], seconds: float, extra_ns: int) -> list[int]:
     ends = [monotonic_ns()]
     until = ends[0] + int(seconds * 1e9)
-    infer, synchronize, append = model.infer, model.synchronize, ends.append
+    append = ends.append
     while ends[-1] < until:
-        infer()
-        synchronize()
+        one()
         burnt = monotonic_ns() + extra_ns
         while monotonic_ns() < burnt:
             pass
@@ -78,7 +95,8 @@ def main() -> None:
             if words[0] == "quit":
                 break
             model = session._staged_model()  # noqa: SLF001 - the very model that the server's loop runs
-            ends = session._thread.submit(bare, model, float(words[1]), float(words[2]))  # noqa: SLF001
+            context, one = bare_pass(model) if words[0] == "bare" else native_pass(engine, model)
+            ends = session._thread.submit(timed, context, one, float(words[1]), float(words[2]))  # noqa: SLF001
             print(json.dumps(ends.result()), flush=True)
     session.close(deadline_s=CLOSE_S)
 

@@ -41,16 +41,16 @@ def loop_lines(subject: Subject, effort: Effort) -> list[Line]:
     def bare() -> Cost:
         return subject.bare(seconds)
 
-    served = _compared(lambda: subject.server(seconds), bare, effort)
-    same = _compared(bare, bare, effort)
-    burnt = _compared(lambda: subject.bare(seconds, extra_s), bare, effort)
+    served = in_pairs(lambda: subject.server(seconds), bare, effort)
+    same = in_pairs(bare, bare, effort)
+    burnt = in_pairs(lambda: subject.bare(seconds, extra_s), bare, effort)
     control = control_line(
-        f"bare loop with {BURN:.0%} burnt / bare loop: positive control", _times(*burnt), expected=BURN
+        f"bare loop with {BURN:.0%} burnt / bare loop: positive control", times(*burnt), expected=BURN
     )
     compared = [
-        ratio_line("server loop / bare loop: time", _times(*served), note=_medians(*served)),
+        ratio_line("server loop / bare loop: time", times(*served), note=median_note(*served)),
         _energy_line("server loop / bare loop: energy", subject, *served),
-        ratio_line("bare loop / bare loop: time (A/A control)", _times(*same), note=_medians(*same)),
+        ratio_line("bare loop / bare loop: time (A/A control)", times(*same), note=median_note(*same)),
     ]
     return [*doubted(compared, control), control]
 
@@ -63,9 +63,9 @@ def recording_lines(subject: Subject, effort: Effort, control: Line) -> list[Lin
         effort: How long.
         control: The positive control of `loop_lines`: the same stretches on the same clock.
     """
-    both = _compared(lambda: subject.recorded(effort.seconds), lambda: subject.server(effort.seconds), effort)
+    both = in_pairs(lambda: subject.recorded(effort.seconds), lambda: subject.server(effort.seconds), effort)
     compared = [
-        ratio_line("recording on / off: time", _times(*both), note=_medians(*both)),
+        ratio_line("recording on / off: time", times(*both), note=median_note(*both)),
         _energy_line("recording on / off: energy", subject, *both),
     ]
     return doubted(compared, control)
@@ -77,31 +77,34 @@ def hammered_lines(subject: Subject, effort: Effort) -> list[Line]:
         return []
     what = "energy counter read again and again, 1 ms apart / read at edges: time"
     try:
-        both = _compared(
+        both = in_pairs(
             lambda: subject.hammered(effort.seconds), lambda: subject.server(effort.seconds), effort
         )
     except ValueError as error:  # so few iterations that there is nothing to compare: a finding by itself
         return [Line(what=what, figure="-", note=str(error))]
-    return [told_line(what, _times(*both), note=_medians(*both))]
+    return [told_line(what, times(*both), note=median_note(*both))]
 
 
-def _compared(
+def in_pairs(
     first: Callable[[], Cost], second: Callable[[], Cost], effort: Effort
 ) -> tuple[list[Cost], list[Cost]]:
+    """Take two costs in adjacent pairs until their ratio's interval is narrow enough, or patience ends."""
     return paired(
         first,
         second,
         least=effort.pairs,
         most=effort.patience * effort.pairs,
-        enough=lambda ones, others: _times(ones, others).half_width <= RATIO_WIDTH,
+        enough=lambda ones, others: times(ones, others).half_width <= RATIO_WIDTH,
     )
 
 
-def _times(ones: Sequence[Cost], others: Sequence[Cost]) -> Estimate:
+def times(ones: Sequence[Cost], others: Sequence[Cost]) -> Estimate:
+    """Return the ratio of the mean iterations of two loops that were taken in pairs."""
     return ratio_of([cost.mean_s for cost in ones], [cost.mean_s for cost in others])
 
 
-def _medians(ones: Sequence[Cost], others: Sequence[Cost]) -> str:
+def median_note(ones: Sequence[Cost], others: Sequence[Cost]) -> str:
+    """Return the same ratio by the median iteration, as a line's note."""
     found = ratio_of([cost.median_s for cost in ones], [cost.median_s for cost in others])
     return f"by the median iteration {ratio_text(found)}"
 

@@ -15,6 +15,7 @@ from rich.table import Table
 from benchmarks.lines import Line, Verdict
 
 _COLOURS = {Verdict.WITHIN: "green", Verdict.FOUND: "green", Verdict.BEYOND: "red", Verdict.NOT_FOUND: "red"}
+TITLE = "What greenbench itself costs"
 _COLUMNS = ("", "figure, 90% interval", "limit", "verdict", "")
 
 
@@ -46,9 +47,9 @@ def head(host: Mapping[str, Any], command: str, subject: str) -> str:
     )
 
 
-def show(lines: Sequence[Line], console: Console) -> None:
+def show(lines: Sequence[Line], console: Console, *, title: str = TITLE) -> None:
     """Print the lines as a table."""
-    table = Table(title="What greenbench itself costs", show_lines=True)
+    table = Table(title=title, show_lines=True)
     for column in _COLUMNS:
         table.add_column(column, overflow="fold")
     for line in lines:
@@ -58,11 +59,11 @@ def show(lines: Sequence[Line], console: Console) -> None:
     console.print(table)
 
 
-def as_markdown(lines: Sequence[Line], above: str) -> str:
+def as_markdown(lines: Sequence[Line], above: str, *, title: str = TITLE) -> str:
     """Return the lines as a page."""
     rows = [(line.what, line.figure, line.limit, line.says, line.note) for line in lines]
     table = ["| " + " | ".join(cells) + " |" for cells in (_COLUMNS, ("---",) * len(_COLUMNS), *rows)]
-    return "\n".join(["# What greenbench itself costs", "", above, "", *table, ""])
+    return "\n".join([f"# {title}", "", above, "", *table, ""])
 
 
 def as_json(lines: Sequence[Line], host: Mapping[str, Any], command: str) -> Mapping[str, Any]:
