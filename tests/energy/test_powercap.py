@@ -55,6 +55,29 @@ def test_dies_of_one_socket_are_packages_of_their_own(tmp_path):
     assert len(open_powercap(tmp_path).domains[Domain.CPU]) == 2
 
 
+def test_memory_that_is_never_counted_is_absent_and_voids_no_window(two_sockets):
+    for socket in (0, 1):
+        (two_sockets / f"intel-rapl:{socket}:1" / "energy_uj").write_text("0\n")
+    meter = open_powercap(two_sockets)
+    assert Domain.DRAM not in meter.domains
+    (absent,) = [item for item in meter.absent if item.domain == Domain.DRAM]
+    assert "stands at 0: this host's firmware does not count its memory" in absent.reason
+    assert meter.domains[Domain.CPU] == ("rapl:package-0", "rapl:package-1")
+    assert open_meters(device="cpu", powercap_root=two_sockets).scope == "cpu"
+
+
+def test_memory_whose_counter_just_began_again_is_counted(two_sockets):
+    told = iter(["0", "700"])
+
+    def read(path: Path) -> str:
+        return next(told) if path.parent.name == "intel-rapl:0:1" else path.read_text()
+
+    assert open_powercap(two_sockets, read).domains[Domain.DRAM] == (
+        "rapl:package-0:dram",
+        "rapl:package-1:dram",
+    )
+
+
 def test_a_host_without_zones_says_so(tmp_path):
     meters = open_meters(device="cpu", powercap_root=tmp_path, pmu_root=tmp_path)
     assert meters.scope == "none"

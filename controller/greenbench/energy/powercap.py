@@ -1,5 +1,6 @@
 """RAPL through Linux' powercap files: zones, ranges, plausible power, permission."""
 
+import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,9 @@ from greenbench.energy.sensor import CallSensor
 
 POWERCAP_ROOT = Path("/sys/class/powercap")
 POLL_S = 0.1
+STILL_S = 0.05
+"""A counter that is 0 before and after so long counts nothing: RAPL's are stepped every millisecond."""
+
 NO_ZONES = "no powercap zones on this host (a virtual machine usually has none)"
 ReadText = Callable[[Path], str]
 UDEV_RULE = 'SUBSYSTEM=="powercap", ACTION=="add", RUN+="/bin/chmod -R a+r /sys%p"'
@@ -84,13 +88,26 @@ def open_powercap(root: Path = POWERCAP_ROOT, read_text: ReadText = read_here) -
     for domain, name, path in folders:
         try:
             zone = _zone(name, path, read_text)
-            zone.read_j()
+            _need_count(domain, zone)
         except (OSError, MeterError, ValueError) as err:
             denied[domain] = _refusal(path, err)
         else:
             zones.setdefault(domain, []).append(zone)
     readable = {domain: own for domain, own in zones.items() if domain not in denied}
     return _opened(readable, denied)
+
+
+def _need_count(domain: Domain, zone: Zone) -> None:
+    """Read a zone; refuse one of the memory that stands at 0, which firmware shows where it counts none.
+
+    Raises:
+        MeterError: The zone does not answer, or counts nothing.
+    """
+    if zone.read_j() or domain is not Domain.DRAM:
+        return
+    time.sleep(STILL_S)
+    if not zone.read_j():
+        raise MeterError("energy_uj stands at 0: this host's firmware does not count its memory")
 
 
 def _opened(zones: Mapping[Domain, list[Zone]], denied: Mapping[Domain, str]) -> CpuMeter:
