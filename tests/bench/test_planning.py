@@ -295,3 +295,24 @@ def test_a_plan_runs_in_the_builds_of_its_modes():
     assert [build.name for build in builds_of(both, TWO_BUILDS)] == ["onnxruntime", "onnxruntime-openvino"]
     one = plan(suite(runtime=["onnxruntime"], mode=["openvino"]), catalogue=TWO_BUILDS)
     assert builds_of(one, TWO_BUILDS) == (OPENVINO,)
+
+
+def test_a_build_that_is_only_brought_is_left_out_until_an_environment_is_adopted():
+    usual = spec("onnxruntime", modes={"cuda": ("cuda",), "tensorrt": ("cuda",)}, sources=("pytorch",))
+    brought = replace(
+        usual,
+        name="onnxruntime-tensorrt",
+        modes={"tensorrt": ("cuda",)},
+        devices={"cuda": DeviceBuild(requirements="", brought="TensorRT's libraries")},
+        build_of="onnxruntime",
+    )
+    catalogue = CATALOGUE | {"onnxruntime": replace(usual, builds=(brought,))}
+    gpu = HostView(device="cuda", architecture="sm_86", gpu_name="GPU", physical_cores=2)
+    asked = suite(runtime=["onnxruntime"], mode=["default", "tensorrt"])
+    made = plan(asked, gpu, catalogue)
+    assert {cell.mode for cell in made.cells} == {"cuda"}
+    (left,) = made.left_out
+    assert "needs TensorRT's libraries" in left.reason
+    assert "--env onnxruntime-tensorrt=PYTHON" in left.reason
+    made = plan(asked, replace(gpu, adopted=frozenset({"onnxruntime-tensorrt"})), catalogue)
+    assert {cell.mode for cell in made.cells} == {"cuda", "tensorrt"}

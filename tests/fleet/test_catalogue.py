@@ -13,7 +13,14 @@ from greenbench_runtime.networks import zoo_names
 
 ROOT = assets_root()
 CATALOG = read_catalog(ROOT / "runtimes" / "catalog.toml")
-BUILDS = {build.name: build for spec in CATALOG.values() for build in (spec, *spec.builds)}
+BUILDS = {
+    build.name: build
+    for spec in CATALOG.values()
+    for build in (spec, *spec.builds)
+    if not any(device.brought for device in build.devices.values())
+}
+"""Those that greenbench makes; an environment that is only adopted has no image."""
+
 CASES = [(name, device) for name, build in BUILDS.items() for device in build.devices]
 COMPOSE = {
     "cpu": yaml.safe_load((ROOT / "compose.yml").read_text()),
@@ -125,6 +132,8 @@ def test_a_mode_runs_in_the_build_that_names_it():
     assert (other.name, other.family, other.engine) == ("onnxruntime-openvino", "onnxruntime", "onnxruntime")
     assert spec.builds_on("cpu") == (spec, other)
     assert spec.builds_on("cuda") == (spec,)
+    brought = spec.build_for("tensorrt")
+    assert spec.builds_on("cuda", {brought.name}) == (spec, brought)
     assert spec.own_modes_on("cpu") == ("cpu",)
     assert other.own_modes_on("cpu") == ("openvino",)
 
@@ -134,4 +143,12 @@ def test_a_build_for_a_mode_that_is_not_there_is_refused(tmp_path):
     file = tmp_path / "catalog.toml"
     file.write_text(text.replace('modes = ["openvino"]', 'modes = ["turbo"]'))
     with pytest.raises(ConfigurationError, match=r"builds\.openvino: 'turbo' is no mode of onnxruntime"):
+        read_catalog(file)
+
+
+def test_a_build_is_made_or_brought_and_never_both(tmp_path):
+    text = (ROOT / "runtimes" / "catalog.toml").read_text()
+    file = tmp_path / "catalog.toml"
+    file.write_text(text.replace('brought = "', 'requirements = "a.lock"\nbrought = "'))
+    with pytest.raises(ConfigurationError, match="'requirements' or 'brought' is needed, and not both"):
         read_catalog(file)

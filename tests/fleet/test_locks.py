@@ -18,6 +18,7 @@ BUILDS = {
     for spec in CATALOGUE.values()
     for own in (spec, *spec.builds)
     for build in own.devices.values()
+    if not build.brought
 }
 
 

@@ -45,18 +45,24 @@ def known_runtimes(options: Options) -> list[Row]:
         device = context.house.device
         builds = (build for spec in context.catalogue.values() for build in (spec, *spec.builds))
         for spec in builds:
-            build = context.house.launcher.built(spec, device) if device in spec.devices else None
+            here = spec in context.catalogue[spec.family].builds_on(device, options.environments)
+            build = context.house.launcher.built(spec, device) if here else None
             rows.append(
                 {
                     "runtime": spec.name,
                     "launcher": context.house.launcher.name,
                     "device": device,
                     "modes": ", ".join(spec.own_modes_on(device)),
-                    "built": build.identity[:24] if build else "no: greenbench up",
+                    "built": build.identity[:24] if build else _how_to_have(spec, device),
                     "proven": _proven(spec, context.house, proofs),
                 }
             )
     return rows
+
+
+def _how_to_have(spec: RuntimeSpec, device: str) -> str:
+    brought = device in spec.devices and spec.devices[device].brought
+    return f"no: adopt one with --env {spec.name}=PYTHON" if brought else "no: greenbench up"
 
 
 def _proven(spec: RuntimeSpec, house: House, proofs: list[Row]) -> str:

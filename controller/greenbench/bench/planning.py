@@ -185,6 +185,11 @@ def _runtime_reason(spec: RuntimeSpec, host: HostView) -> str | None:
         return f"{spec.title} has no {host.device} build in the catalogue"
     if spec.name in host.adopted:
         return None
+    if build.brought:
+        return (
+            f"mode {', '.join(spec.modes)} of {spec.title} needs {build.brought}, which no image of "
+            f"greenbench holds: adopt an environment that does with --env {spec.name}=PYTHON"
+        )
     if host.architecture and not covers(build.architectures, host.architecture):
         shipped = ", ".join(build.architectures)
         return f"{spec.title} ships kernels for {shipped}; {host.gpu_name} is {host.architecture}"

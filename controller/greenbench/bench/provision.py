@@ -1,7 +1,7 @@
 """`greenbench up`: images or environments built, weights and conversions made, parity proven."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -101,7 +101,7 @@ def _provision(context: Context, runtimes: Sequence[str], needs: Needs, observer
         remember_base_image(state, base_image)
         build_sidecar(context, observer)
     builds = {}
-    specs = [spec for name in wanted for spec in _builds(house, name, needs)]
+    specs = [spec for name in wanted for spec in _builds(house, name, needs, context.options.environments)]
     for spec in specs:
         doing = "fetching" if context.options.exchange.pull else "building"
         observer.step(f"{doing} {spec.name} ({house.launcher.name}, {house.device})")
@@ -119,11 +119,11 @@ def _provision(context: Context, runtimes: Sequence[str], needs: Needs, observer
     return UpReport(builds=builds, proofs=proofs)
 
 
-def _builds(house: House, name: str, needs: Needs) -> tuple[RuntimeSpec, ...]:
+def _builds(house: House, name: str, needs: Needs, adopted: Container[str]) -> tuple[RuntimeSpec, ...]:
     """Return the usual build of a runtime, and those others that run a mode which is needed."""
     return tuple(
         build
-        for build in house.catalogue[name].builds_on(house.device)
+        for build in house.catalogue[name].builds_on(house.device, adopted)
         if build.build_of is None or not needs.modes or set(needs.modes) & set(build.modes)
     )
 

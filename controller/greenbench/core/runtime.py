@@ -1,6 +1,6 @@
 """A runtime as the catalogue describes it."""
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass, field
 
 
@@ -9,12 +9,14 @@ class DeviceBuild:
     """How a runtime is built for one kind of device.
 
     Attributes:
-        requirements: File name in ``docker/requirements``.
+        requirements: File name in ``docker/requirements``; empty where the build is only adopted.
         extra_index_url: Package index that serves this build; used only where the host's pip
             configuration names no index and no find-links folder of its own.
         architectures: ``sm_80`` ...: GPUs it ships kernels for; empty for the CPU.
         cuda: Major version of the CUDA libraries it ships, which the driver must know; 0 for the CPU.
         precisions: Precisions of this build, where they are fewer than the runtime's; empty for all of them.
+        brought: What an environment has to hold that is adopted for this build, where there is no other way
+            to it; empty where greenbench builds it.
     """
 
     requirements: str
@@ -22,6 +24,7 @@ class DeviceBuild:
     architectures: tuple[str, ...] = ()
     cuda: int = 0
     precisions: tuple[str, ...] = ()
+    brought: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,9 +88,15 @@ class RuntimeSpec:
         """Return the build that runs `mode`: one that names it, else the usual one."""
         return next((build for build in self.builds if mode in build.modes), self)
 
-    def builds_on(self, device: str) -> tuple["RuntimeSpec", ...]:
-        """Return every build that there is for `device`, the usual one first."""
-        return tuple(build for build in (self, *self.builds) if device in build.devices)
+    def builds_on(self, device: str, adopted: Container[str] = ()) -> tuple["RuntimeSpec", ...]:
+        """Return every build that there is for `device`, the usual one first.
+
+        Args:
+            device: ``cpu`` or ``cuda``.
+            adopted: Builds whose environment the user gave; those that are only adopted are left out else.
+        """
+        there = (build for build in (self, *self.builds) if device in build.devices)
+        return tuple(build for build in there if not build.devices[device].brought or build.name in adopted)
 
     def own_modes_on(self, device: str) -> tuple[str, ...]:
         """Return the modes on `device` that run in this very build."""

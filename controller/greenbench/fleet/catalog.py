@@ -4,9 +4,9 @@ import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from greenbench.core.errors import ConfigurationError
 from greenbench.core.runtime import DeviceBuild, RuntimeSpec
@@ -16,11 +16,18 @@ Device = Literal["cpu", "cuda"]
 
 class _DeviceEntry(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
-    requirements: str
+    requirements: str = ""
     extra_index_url: str | None = None
     architectures: tuple[str, ...] = ()
     cuda: int = 0
     precisions: tuple[str, ...] = ()
+    brought: str = ""
+
+    @model_validator(mode="after")
+    def _made_or_brought(self) -> Self:
+        if bool(self.requirements) == bool(self.brought):
+            raise ValueError("either 'requirements' or 'brought' is needed, and not both")
+        return self
 
 
 class _BuildEntry(BaseModel):

@@ -2,12 +2,13 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import onnxruntime as ort
 
 from greenbench_runtime.engine import LoadOrder, UnsupportedError
 from greenbench_runtime.machine import cpu_flags
+from greenbench_runtime.networks import onnx_tensorrt
 from greenbench_runtime.networks.cuda_devices import ordinal_of
 
 
@@ -36,6 +37,12 @@ PROVIDERS: Mapping[str, Provider] = {
         missing="its CUDA or cuDNN libraries are missing, or the driver is too old for them",
     ),
     "cpu": Provider(name="CPUExecutionProvider", device="cpu", precisions=("fp32",), missing="it always is"),
+    "tensorrt": Provider(
+        name="TensorrtExecutionProvider",
+        device="cuda",
+        precisions=("fp32", "tf32", "fp16", "bf16"),
+        missing="TensorRT's libraries (libnvinfer, libnvonnxparser) are not there, or of another version",
+    ),
     "openvino": Provider(
         name="OpenVINOExecutionProvider",
         device="cpu",
@@ -89,7 +96,21 @@ def provider_options(order: LoadOrder) -> dict[str, str]:
             "cudnn_conv_algo_search": "EXHAUSTIVE",
             "enable_cuda_graph": "0",
         }
+    if order.mode == "tensorrt":
+        return {"device_id": str(ordinal_of(order.device_uuid)), **onnx_tensorrt.settings(order)}
     return {}
+
+
+def chain(order: LoadOrder) -> list[tuple[str, dict[str, str]]]:
+    """Return the providers of a session with their options: the mode's, and behind it what it needs alone.
+
+    Nodes that TensorRT cannot build run on the same GPU by CUDA, and count as nodes elsewhere.
+    """
+    first = (PROVIDERS[order.mode].name, provider_options(order))
+    if order.mode != "tensorrt":
+        return [first]
+    behind = replace(order, mode="cuda")
+    return [first, (PROVIDERS["cuda"].name, provider_options(behind))]
 
 
 def openvino_settings(order: LoadOrder) -> dict[str, str]:
@@ -110,10 +131,13 @@ def provider_flags(session: ort.InferenceSession, order: LoadOrder) -> dict[str,
     if order.mode == "openvino":
         return {f"openvino.asked.{name.lower()}": value for name, value in openvino_settings(order).items()}
     reported = session.get_provider_options()[PROVIDERS[order.mode].name]
+    if order.mode == "tensorrt":
+        return onnx_tensorrt.flags(reported)
     shown = ("use_tf32", "cudnn_conv_algo_search", "cudnn_conv_use_max_workspace", "enable_cuda_graph")
     return {name: reported[name] for name in shown if name in reported}
 
 
 def weights_dtype(order: LoadOrder) -> dict[str, str]:
-    """Return the weights' type where it is known: OpenVINO does not tell what it makes of float32 weights."""
-    return {} if order.mode == "openvino" and order.precision != "fp32" else {"weights": "float32"}
+    """Return the weights' type where it is known: not every provider tells what it makes of float32 ones."""
+    full = order.mode not in {"openvino", "tensorrt"} or order.precision in {"fp32", "tf32"}
+    return {"weights": "float32"} if full else {}

@@ -15,6 +15,7 @@ from greenbench_runtime.engine import (
     OutOfMemoryError,
     UnsupportedError,
 )
+from greenbench_runtime.networks import onnx_tensorrt
 from greenbench_runtime.networks.interface import (
     BATCH_DIMENSION,
     FLOPS_KEY,
@@ -25,8 +26,8 @@ from greenbench_runtime.networks.interface import (
 )
 from greenbench_runtime.networks.onnx_providers import (
     PROVIDERS,
+    chain,
     provider_flags,
-    provider_options,
     weights_dtype,
 )
 
@@ -55,13 +56,13 @@ def open_session(order: LoadOrder, model_file: Path) -> ort.InferenceSession:
     """
     if not model_file.is_file():
         raise InvalidRequestError(f"model file {model_file.name} is not there; run `greenbench up`")
-    if order.mode == "cuda":
+    if order.device == "cuda":
         ort.preload_dlls()  # CUDA and cuDNN from their own wheels, which no loader path names
+    if order.mode == "tensorrt":
+        onnx_tensorrt.prepare(order)
     provider = PROVIDERS[order.mode].name
     try:
-        session = ort.InferenceSession(
-            model_file, _session_options(order), providers=[(provider, provider_options(order))]
-        )
+        session = ort.InferenceSession(model_file, _session_options(order), providers=chain(order))
     except ORT_ERRORS as err:
         raise translated(err, f"loading {model_file.name}") from err
     session.disable_fallback()

@@ -1,0 +1,73 @@
+"""TensorRT as ONNX Runtime's execution provider: precision, engine cache, libraries.
+
+An engine is built for this GPU when the session opens, which takes from seconds to minutes and is part of
+``load_s``; its cache lies in a folder of this process, so that it never depends on what was built before.
+Nothing of it has run on a GPU yet: TensorRT's libraries come with an adopted environment only.
+"""
+
+import atexit
+import contextlib
+import importlib
+import os
+import shutil
+import tempfile
+from collections.abc import Mapping
+
+from greenbench_runtime.engine import LoadOrder, UnsupportedError
+
+OVERRIDE = "NVIDIA_TF32_OVERRIDE"
+"""TensorRT takes TF32 unless this says 0; the provider has no option, and a process reads it once."""
+
+_decided: list[bool] = []
+_cache: list[str] = []
+
+
+def settings(order: LoadOrder) -> dict[str, str]:
+    """Return the provider's options; both reduced precisions explicitly."""
+    return {
+        "trt_fp16_enable": str(int(order.precision == "fp16")),
+        "trt_bf16_enable": str(int(order.precision == "bf16")),
+        "trt_int8_enable": "0",
+        "trt_cuda_graph_enable": "0",
+        "trt_engine_cache_enable": "1",
+        "trt_engine_cache_path": _folder(),
+        "trt_timing_cache_enable": "0",
+    }
+
+
+def flags(reported: Mapping[str, str]) -> dict[str, str]:
+    """Return the switches in force: as the provider reports them, and TF32 as this process decided it."""
+    shown = ("trt_fp16_enable", "trt_bf16_enable", "trt_int8_enable", "trt_cuda_graph_enable")
+    return {name: reported[name] for name in shown if name in reported} | {
+        "tensorrt.tf32": "on" if _decided and _decided[0] else "off"
+    }
+
+
+def prepare(order: LoadOrder) -> None:
+    """Decide TF32 for this process and load TensorRT's libraries where a wheel brought them.
+
+    Raises:
+        UnsupportedError: An earlier session of this process decided otherwise.
+    """
+    wanted = order.precision == "tf32"
+    if _decided and _decided[0] != wanted:
+        raise UnsupportedError(
+            f"precision {order.precision} in mode tensorrt needs a process of its own: TF32 was decided "
+            "by the first session; start the runtime again"
+        )
+    if not _decided:
+        _decided.append(wanted)
+        if wanted:
+            os.environ.pop(OVERRIDE, None)
+        else:
+            os.environ[OVERRIDE] = "0"
+    # The wheel's package loads its own libraries, which no loader path names.
+    with contextlib.suppress(ImportError):
+        importlib.import_module("tensorrt_libs")
+
+
+def _folder() -> str:
+    if not _cache:
+        _cache.append(tempfile.mkdtemp(prefix="greenbench-trt-"))
+        atexit.register(shutil.rmtree, _cache[0], ignore_errors=True)
+    return _cache[0]
