@@ -61,7 +61,9 @@ def known_runtimes(options: Options) -> list[Row]:
 
 
 def _how_to_have(spec: RuntimeSpec, device: str) -> str:
-    brought = device in spec.devices and spec.devices[device].brought
+    if device not in spec.devices:
+        return f"not for {device}"
+    brought = spec.devices[device].brought
     return f"no: adopt one with --env {spec.name}=PYTHON" if brought else "no: greenbench up"
 
 
