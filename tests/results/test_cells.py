@@ -1,5 +1,6 @@
 import math
 
+import numpy as np
 import pytest
 
 from greenbench.core.doubt import Verdict
@@ -29,6 +30,26 @@ def test_the_half_width_is_students_t():
     assert half_width_95([1.0, 2.0, 3.0]) == pytest.approx(4.302653 / math.sqrt(3), rel=1e-6)
     assert half_width_95([5.0, 5.0]) == 0.0
     assert half_width_95([5.0]) is None
+
+
+@pytest.mark.parametrize(
+    ("rounds", "between", "within"), [(5, 0.01, 0.002), (6, 0.0, 0.01), (10, 0.003, 0.02)]
+)
+def test_a_cells_interval_holds_the_truth_95_times_in_100(make, rounds, between, within):
+    """Rounds differ from each other, windows of one round share that: the unit is the round."""
+    generator, runs, truth = np.random.default_rng(20261125), 1000, 100.0
+    held, widths, errors = 0, [], []
+    for _ in range(runs):
+        level = truth * (1 + between * generator.standard_normal(rounds))
+        seen = level[:, None] * (1 + within * generator.standard_normal((rounds, 2)))
+        figures = [(r + 1, w + 1, float(seen[r, w])) for r in range(rounds) for w in range(2)]
+        found = estimate(rows(make, *figures), rate)
+        errors.append(found.mean - truth)
+        held += abs(errors[-1]) <= found.u95
+        widths.append(2 * found.u95)
+    assert 0.93 <= held / runs <= 0.97
+    low, high = np.quantile(errors, [0.025, 0.975])
+    assert np.mean(widths) <= 2 * (high - low)
 
 
 def test_one_round_has_no_interval_and_no_value_no_estimate(make):
