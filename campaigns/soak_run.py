@@ -44,7 +44,7 @@ class Soaked:
     Attributes:
         watch: Of the controller's process.
         loads: Loads that ended, failed ones included.
-        failed: Rows that failed.
+        failures: Of each attempt that failed, which and why.
         containers: Containers of the state folder at each look, running or not.
         processes: Descendants of the controller at each look.
         status: Exit status after the interrupt.
@@ -54,7 +54,7 @@ class Soaked:
 
     watch: Watch
     loads: int = 0
-    failed: int = 0
+    failures: list[str] = field(default_factory=list)
     containers: list[int] = field(default_factory=list)
     processes: list[int] = field(default_factory=list)
     status: int = 0
@@ -66,7 +66,7 @@ class Soaked:
         """Whether nothing grew, failed or was left."""
         flat = all(growth.flat for growth in judge(self.watch.samples))
         kept = len(set(self.containers)) <= 1
-        return flat and kept and not self.left and not self.failed and self.status == INTERRUPTED
+        return flat and kept and not self.left and not self.failures and self.status == INTERRUPTED
 
 
 def soak(out: Path, *, launcher: str, seconds: float) -> Soaked:
@@ -90,10 +90,8 @@ def soak(out: Path, *, launcher: str, seconds: float) -> Soaked:
     soaked.seconds = time.monotonic() - began_s
     soaked.left = _containers("--quiet") if launcher == "docker" else []
     rows = [event["trial"] for event in _events(out) if event["event"] == "trial"]
-    soaked.loads, soaked.failed = (
-        len({row["load_id"] for row in rows}),
-        sum(bool(row["failure"]) for row in rows),
-    )
+    soaked.loads = len({row["load_id"] for row in rows})
+    soaked.failures = [f"{row['trial_id']}: {row['failure']}" for row in rows if row["failure"]]
     return soaked
 
 
@@ -131,8 +129,9 @@ def report(soaked: Soaked, *, command: str, launcher: str, picture: str) -> str:
         "Of the controller's process. At every look:",
         f"processes below it {min(soaked.processes)} to {max(soaked.processes)},",
         f"containers of the state folder {min(soaked.containers)} to {max(soaked.containers)}.",
-        f"Failed loads: {soaked.failed}. Left running: {', '.join(soaked.left) or 'nothing'}.",
+        f"Failed attempts: {len(soaked.failures)}. Left running: {', '.join(soaked.left) or 'nothing'}.",
         f"As promised: {'yes' if soaked.holds else '**no**'}.",
+        *(f"- {failure}" for failure in soaked.failures),
         "",
         f"![What the controller held]({picture})",
     ]
