@@ -401,8 +401,10 @@ def report(
     latex: Annotated[Path | None, typer.Option("--latex", help="Tables for booktabs.")] = None,
     figures: Annotated[Path | None, typer.Option("--figures", help="Folder of SVG, PNG and PDF.")] = None,
     watch: Annotated[bool, typer.Option("--watch", help="Write anew until the runs have ended.")] = False,
-    carbon: Annotated[float | None, typer.Option("--carbon-intensity", min=0.0, help="g CO2e/kWh.")] = None,
-    price: Annotated[float | None, typer.Option("--price", min=0.0, help="Of a kWh.")] = None,
+    carbon: Annotated[
+        float | None, typer.Option("--carbon-intensity", min=0.0, help="g CO2e/kWh, to convert by.")
+    ] = None,
+    price: Annotated[float | None, typer.Option("--price", min=0.0, help="Of a kWh, likewise.")] = None,
     out: OutFolder = DEFAULT_OUT,
 ) -> None:
     """Tell what runs found: on the terminal, as a page, as tables, as pictures."""
@@ -413,9 +415,10 @@ def report(
 
     outputs = Outputs(html=html, markdown=markdown, csv=csv, latex=latex, figures=figures)
     tariff = Tariff(carbon_g_per_kwh=carbon, price_per_kwh=price)
-    if tariff.given and html is None:
+    if tariff.given and outputs.wanted and not outputs.worded:
         raise ConfigurationError(
-            "--carbon-intensity and --price are shown on the page alone; add --html FILE"
+            "--carbon-intensity and --price are in no picture; "
+            "add --html, --md, --csv or --latex, or leave --figures out"
         )
     problems = tell([find_run(run, out) for run in runs], outputs, tariff, watch=watch)
     for problem in problems:

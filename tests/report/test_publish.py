@@ -89,15 +89,6 @@ def test_no_energy_says_why_and_marks_the_fastest(no_energy, tmp_path):
     assert "the highest mean" in page
 
 
-def test_a_reader_s_tariff_is_applied_and_never_assumed(kept, tmp_path):
-    plain, _ = page_of(kept, tmp_path)
-    priced, _ = page_of(kept, tmp_path, Tariff(carbon_g_per_kwh=400.0, price_per_kwh=0.3))
-    assert "CO2e" not in plain
-    # 0.3921 J x 1e6 / 3.6e6 = 0.1089 kWh, x 400 g.
-    assert "0.1089" in priced
-    assert "43.57" in priced
-
-
 def test_tables_hold_every_cell(copy, tmp_path):
     copy.change(lambda trial: trial.update(mode="a|b_c") if trial["runtime"] == "pytorch" else None)
     outputs = Outputs(csv=tmp_path / "t.csv", markdown=tmp_path / "t.md", latex=tmp_path / "t.tex")

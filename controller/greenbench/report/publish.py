@@ -23,7 +23,8 @@ class Outputs:
     Attributes:
         html: The page.
         markdown: Tables for a repository.
-        csv: Cells for a machine; beside it comparisons, claims and, of several runs, corrections.
+        csv: Cells for a machine; beside it comparisons, claims, what was converted
+            by a tariff and, of several runs, corrections.
         latex: Tables for a paper.
         figures: Folder of the figures as SVG, PNG and PDF.
     """
@@ -37,7 +38,12 @@ class Outputs:
     @property
     def wanted(self) -> bool:
         """Whether anything is."""
-        return any((self.html, self.markdown, self.csv, self.latex, self.figures))
+        return self.figures is not None or self.worded
+
+    @property
+    def worded(self) -> bool:
+        """Whether any of it holds words and tables, not pictures alone."""
+        return any((self.html, self.markdown, self.csv, self.latex))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,7 +128,7 @@ def _texts(
     documents: Sequence[Document], unread: Sequence[str], outputs: Outputs, tariff: Tariff
 ) -> list[tuple[Path | None, Callable[[], str]]]:
     # The page's libraries take a second to import: only who writes a page needs them.
-    from greenbench.report import corrected, tables  # noqa: PLC0415
+    from greenbench.report import corrected, csv_tables, tables  # noqa: PLC0415
 
     def page() -> str:
         from greenbench.report.html import html_of  # noqa: PLC0415
@@ -130,14 +136,16 @@ def _texts(
         return html_of(documents, tariff, unread=unread)
 
     several = outputs.csv if len(documents) > 1 else None
+    priced = outputs.csv if tariff.given else None
     return [
         (outputs.html, page),
-        (outputs.markdown, lambda: tables.markdown_of(documents)),
-        (outputs.csv, lambda: tables.csv_of(documents)),
-        (_beside(outputs.csv, "comparisons"), lambda: tables.comparisons_csv_of(documents)),
-        (_beside(outputs.csv, "claims"), lambda: tables.claims_csv_of(documents)),
+        (outputs.markdown, lambda: tables.markdown_of(documents, tariff)),
+        (outputs.csv, lambda: csv_tables.csv_of(documents)),
+        (_beside(outputs.csv, "comparisons"), lambda: csv_tables.comparisons_csv_of(documents)),
+        (_beside(outputs.csv, "claims"), lambda: csv_tables.claims_csv_of(documents)),
+        (_beside(priced, "footprint"), lambda: csv_tables.footprints_csv_of(documents, tariff)),
         (_beside(several, "corrections"), lambda: corrected.corrections_csv_of(documents)),
-        (outputs.latex, lambda: tables.latex_of(documents)),
+        (outputs.latex, lambda: tables.latex_of(documents, tariff)),
     ]
 
 

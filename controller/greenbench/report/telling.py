@@ -31,7 +31,7 @@ def tell(folders: Sequence[Path], outputs: Outputs, tariff: Tariff, *, watch: bo
 
     def show(published: Published) -> None:
         if not outputs.wanted:
-            _print(folders)
+            _print(folders, tariff)
         for file in published.files:
             print(file)
 
@@ -56,10 +56,10 @@ def write_page(folder: Path) -> tuple[Path | None, tuple[str, ...]]:
     return published.files[0], published.problems
 
 
-def _print(folders: Sequence[Path]) -> None:
+def _print(folders: Sequence[Path], tariff: Tariff) -> None:
     for folder in folders:
         try:
-            print_outcome(folder)
+            print_outcome(folder, tariff=tariff)
         except DamagedResultsError as err:
             # `publish` has named the file already; here only the table is missing.
             print(f"{folder}: no table, {err}")

@@ -21,6 +21,7 @@ from greenbench.report.study.sentences import (
     notes_of,
     question_sentence,
 )
+from greenbench.report.tariff import Footprint
 from greenbench.results.cells import CellSummary
 from greenbench.results.status import RunStatus
 
@@ -28,13 +29,16 @@ _MARK_STYLE = "bold green"
 _VERDICT_STYLES = {"valid": "", "doubtful": "yellow", "invalid": "red", "failed": "red"}
 
 
-def result_table(answer: Answer, console: Console, study: Study | None = None) -> None:
+def result_table(
+    answer: Answer, console: Console, study: Study | None = None, footprint: Footprint | None = None
+) -> None:
     """Print what a run found: a table per group, then what to doubt, what is missing, where the files are.
 
     Args:
         answer: The figures.
         console: Where to.
         study: The study's questions and claims; None where they are not told.
+        footprint: Joules converted by the reader's own figures; None where the reader gave none.
     """
     for group in answer.groups:
         _print_group(group, console)
@@ -48,6 +52,8 @@ def result_table(answer: Answer, console: Console, study: Study | None = None) -
         )
     if study and answer.groups:
         _print_study(study, console)
+    if footprint:
+        _print_footprint(footprint, console)
     _print_list(console, "doubts", answer.doubts)
     _print_list(console, "failed", answer.failures)
     _print_list(console, "left out", answer.left_out)
@@ -66,6 +72,16 @@ def _print_study(study: Study, console: Console) -> None:
                 _say(console, f"      {note}", style="dim")
     _print_list(console, "over the run", course_sentences(study))
     _print_list(console, f"claims of {STUDY}", claim_sentences(study.claims))
+    _say(console, "")
+
+
+def _print_footprint(footprint: Footprint, console: Console) -> None:
+    names = footprint.columns[2:]
+    lines = [
+        f"{cell}, {setting}: {', '.join(map(' '.join, zip(names, figures, strict=True)))}"
+        for cell, setting, *figures in footprint.rows
+    ]
+    _print_list(console, footprint.caption, lines or [footprint.absent])
     _say(console, "")
 
 
