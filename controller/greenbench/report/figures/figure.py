@@ -56,6 +56,14 @@ class Figure:
     absent: str = ""
 
 
+def with_interval(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the rows that have an interval, ``low`` to ``high``.
+
+    A layer of bars without any would give its axis no extent, and the page's console would say so.
+    """
+    return [row for row in rows if row.get("low") is not None]
+
+
 def values(rows: Sequence[dict[str, Any]]) -> alt.InlineData:
     """Return rows as data that travel inside the figure."""
     return alt.InlineData(values=list(rows))
