@@ -13,6 +13,7 @@ from greenbench.report.study.rows import (
     comparison_rows,
 )
 from greenbench.report.tariff import FOOTPRINT_COLUMNS, Tariff, footprint_rows
+from greenbench.report.visible import visible_values
 from greenbench.results.cells import CellSummary, Estimate
 
 CSV_COLUMNS = (
@@ -33,7 +34,8 @@ def csv_of(documents: Iterable[Document]) -> str:
         for group in document.answer.groups:
             for cell in group.cells:
                 mark = group.mark if cell.cell_id == group.marked else ""
-                writer.writerow({"run_id": document.manifest.run_id, "marked": mark} | _values(cell))
+                row = {"run_id": document.manifest.run_id, "marked": mark} | _values(cell)
+                writer.writerow(visible_values(row))
     return text.getvalue()
 
 
@@ -71,5 +73,5 @@ def _csv(
     writer = csv.DictWriter(text, ("run_id", *columns), lineterminator="\n")
     writer.writeheader()
     for document in documents:
-        writer.writerows({"run_id": document.manifest.run_id} | row for row in rows(document))
+        writer.writerows(visible_values({"run_id": document.manifest.run_id} | row) for row in rows(document))
     return text.getvalue()

@@ -27,6 +27,7 @@ from greenbench.report.studied import (
 )
 from greenbench.report.study import STUDY
 from greenbench.report.tariff import Tariff, footprint_of
+from greenbench.report.visible import visible
 from greenbench.results.cells import Estimate
 
 _HEADER = ("model", "batch", "precision", "runtime", "J/sample", "samples/s", "p50, ms", "rounds", "verdict")
@@ -144,7 +145,7 @@ def _written(found: Estimate | None, sign: str) -> str:
 
 
 def _in_markdown(text: str) -> str:
-    escaped = "".join(f"\\{letter}" if letter in "\\|*_`<>[]" else letter for letter in text)
+    escaped = "".join(f"\\{letter}" if letter in "\\|*_`<>[]" else letter for letter in visible(text))
     return " ".join(escaped.split())
 
 
@@ -156,4 +157,4 @@ _LATEX = {
 
 
 def _in_latex(text: str) -> str:
-    return " ".join("".join(_LATEX.get(letter, letter) for letter in text).split())
+    return " ".join("".join(_LATEX.get(letter, letter) for letter in visible(text)).split())

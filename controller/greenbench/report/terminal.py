@@ -22,6 +22,7 @@ from greenbench.report.study.sentences import (
     question_sentence,
 )
 from greenbench.report.tariff import Footprint
+from greenbench.report.visible import shown
 from greenbench.results.cells import CellSummary
 from greenbench.results.status import RunStatus
 
@@ -180,7 +181,7 @@ def _table(group: Group, columns: Sequence[Column]) -> Table:
 
 
 def _cell_text(column: Column, cell: CellSummary, group: Group) -> Text:
-    text = Text(column.cell(cell))
+    text = shown(column.cell(cell))
     if column.name == "verdict":
         text.highlight_words([str(cell.verdict)], style=_VERDICT_STYLES[cell.verdict])
         text.highlight_words([group.mark], style=_MARK_STYLE)
@@ -199,9 +200,10 @@ def _print_list(console: Console, heading: str, sentences: Iterable[str]) -> Non
     for number, sentence in enumerate(sentences):
         if number == 0:
             _say(console, f"{heading}:", style="bold")
-        _say(console, f"  {sentence}")
+        # A reason of several lines stays inside its item: no line of it looks like one of the report's.
+        _say(console, "  " + sentence.replace("\n", "\n    "))
 
 
 def _say(console: Console, text: str, style: str = "") -> None:
     # Lines of text are wrapped by the terminal, not here, so that paths and names stay whole when copied.
-    console.print(Text(text, style=style), soft_wrap=True)
+    console.print(shown(text, style), soft_wrap=True)

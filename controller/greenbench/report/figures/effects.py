@@ -11,6 +11,7 @@ from greenbench.report.figures.cells import ROW_HEIGHT
 from greenbench.report.figures.figure import Chart, Figure, Panel, values, with_interval
 from greenbench.report.figures.theme import runtime_scale
 from greenbench.report.measure import Measure
+from greenbench.report.numbers import change
 from greenbench.results.cells import CellSummary
 
 _TOLD = ("label", "other", "ratio", "low", "high", "rounds", "decided")
@@ -63,6 +64,8 @@ def _row(document: Document, cell: CellSummary, best: CellSummary, measure: Meas
         "high": ratio.high,
         "rounds": ratio.rounds_a,
         "decided": "yes" if ratio.decided else "no",
+        # Else Vega-Lite writes the axis's title, which names a cell, unescaped into an expression.
+        "said": f"{label_of(cell)} {change(ratio.ratio, ratio.low, ratio.high)} against {label_of(best)}",
     }
 
 
@@ -85,7 +88,9 @@ def _panel(document: Document, rows: list[dict[str, Any]]) -> Chart:
     ]
     known = with_interval(rows)
     points, bars = (
-        alt.Chart(values(own)).encode(y=alt.Y("label:N", title=None), tooltip=tooltip)
+        alt.Chart(values(own)).encode(
+            y=alt.Y("label:N", title=None), tooltip=tooltip, description=alt.Description("said:N")
+        )
         for own in (rows, known)
     )
     layers = [

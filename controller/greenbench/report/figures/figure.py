@@ -6,6 +6,8 @@ from typing import Any, TypeAlias
 
 import altair as alt
 
+from greenbench.report.visible import visible_values
+
 Value = str | float | int | None
 Chart: TypeAlias = alt.LayerChart | alt.FacetChart | alt.Chart
 
@@ -30,7 +32,7 @@ class Panel:
         # The address of a schema is a name, but a page without any address is plain to check.
         drawn.pop("$schema", None)
         drawn["description"] = self.title
-        return drawn
+        return dict(visible_values(drawn))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
