@@ -120,7 +120,7 @@ def test_tables_hold_the_comparisons_and_claims_too(kept, tmp_path):
         text = (tmp_path / name).read_text()
         assert "C9" in text
         assert "RQ2" in text
-    assert (tmp_path / "t.tex").read_text().count("\\begin{tabular}") == 3
+    assert (tmp_path / "t.tex").read_text().count("\\begin{tabular}") == 4
 
 
 def test_the_terminal_answers_the_questions_and_decides_the_claims(kept, capsys):

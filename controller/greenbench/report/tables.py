@@ -21,9 +21,12 @@ from greenbench.report.studied import (
     CLAIM_HEADER,
     COMPARISON_CAPTION,
     COMPARISON_HEADER,
+    TEST_CAPTION,
+    TEST_HEADER,
     answer_sentences,
     claim_table,
     comparison_table,
+    usual_table,
 )
 from greenbench.report.study import STUDY
 from greenbench.report.tariff import Tariff, footprint_of
@@ -34,6 +37,7 @@ _HEADER = ("model", "batch", "precision", "runtime", "J/sample", "samples/s", "p
 _RIGHT = {1, 4, 5, 6, 7}
 _CONVERTED = {2, 3, 4}
 _NUMBERS = range(4, len(COMPARISON_HEADER))
+_TESTS = range(5, len(TEST_HEADER))
 
 
 def markdown_of(documents: Iterable[Document], tariff: Tariff) -> str:
@@ -63,6 +67,9 @@ def _markdown(document: Document, tariff: Tariff) -> str:
     lines += ["### Answers", "", *(f"- {_in_markdown(sentence)}" for sentence in answer_sentences(study)), ""]
     if rows := comparison_table(study):
         lines += [*_markdown_table(COMPARISON_HEADER, rows, _NUMBERS), ""]
+    if rows := usual_table(study):
+        caption = _in_markdown(f"Beside them, {TEST_CAPTION}.")
+        lines += [caption, "", *_markdown_table(TEST_HEADER, rows, _TESTS), ""]
     lines += [f"### Claims of {STUDY}", "", *_markdown_table(CLAIM_HEADER, claim_table(study), ()), ""]
     if footprint := footprint_of(document.answer.groups, tariff):
         lines += ["### Conversion", "", _in_markdown(f"{footprint.caption}."), ""]
@@ -90,6 +97,8 @@ def _latex(document: Document, tariff: Tariff) -> str:
     if rows := comparison_table(study):
         caption = f"Run {run_id}; {COMPARISON_CAPTION}."
         parts.append(_latex_table(caption, COMPARISON_HEADER, rows, _NUMBERS))
+    if rows := usual_table(study):
+        parts.append(_latex_table(f"Run {run_id}, {TEST_CAPTION}.", TEST_HEADER, rows, _TESTS))
     parts.append(_latex_table(f"Run {run_id}; claims of {STUDY}.", CLAIM_HEADER, claim_table(study), ()))
     if footprint := footprint_of(document.answer.groups, tariff):
         caption = "; ".join(filter(None, (f"Run {run_id}", footprint.caption, footprint.absent)))
