@@ -29,7 +29,7 @@ class Copy:
         file.write_text(json.dumps(json.loads(file.read_text()) | values))
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def kept():
     return KEPT
 
