@@ -9,8 +9,10 @@ from greenbench.core.errors import ConfigurationError, DamagedResultsError
 from greenbench.report.document import Document, read_document
 from greenbench.report.tariff import Tariff
 from greenbench.results.durable import replacing
+from greenbench.results.events import is_written
 from greenbench.results.folder import RunFolder
 from greenbench.results.status import status_of
+from greenbench.results.stored import EVENTS
 
 PAGE_FILE = "report.html"
 _LOOK_AGAIN_S = 2.0
@@ -93,17 +95,20 @@ def follow(
     """
     before: list[int] = []
     while True:
+        # Asked before the logs are read: what is written after it is told by the next look.
+        over = not any(is_written(folder / EVENTS) for folder in folders)
         now = [_size(folder) for folder in folders]
         if now != before:
+            over = over or all(_ended(folder) for folder in folders)
             before, published = now, publish(folders, outputs, tariff)
             seen(published)
-            if all(_ended(folder) for folder in folders):
-                return published
+        if over:
+            return published
         pause(_LOOK_AGAIN_S)
 
 
 def _size(folder: Path) -> int:
-    log = folder / "events.jsonl"
+    log = folder / EVENTS
     return log.stat().st_size if log.exists() else 0
 
 
