@@ -5,7 +5,9 @@ import json
 
 import pyarrow.parquet as pq
 import pytest
+from typer.testing import CliRunner
 
+from greenbench.cli import app
 from greenbench.core.errors import ConfigurationError, DamagedResultsError
 from greenbench.report.outcome import outcome_json
 from greenbench.report.publish import Outputs, follow, publish
@@ -64,6 +66,38 @@ def test_damage_inside_the_readings_is_named_and_the_rest_is_told(copy, tmp_path
     views = RunViews(StoredRun(copy.path))
     with views, pytest.raises(DamagedResultsError, match="a file of the run cannot be read"):
         views.query("SELECT sum(value), max(stream), sum(t_before_ns), sum(t_after_ns) FROM readings")
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("baselines.parquet", b"PAR1 torn"),
+        ("baselines.parquet", b""),
+        ("parity.json", b'{"cells": ['),
+        ("parity.json", b"\xff\xfe"),
+        ("parity.json", b"[]"),
+        ("parity.json", b'{"cells": null}'),
+    ],
+)
+def test_damaged_baselines_and_parity_are_named_and_told_from_the_log(copy, tmp_path, kept, name, content):
+    (copy.path / name).write_bytes(content)
+    page, (problem,) = page_of(copy.path, tmp_path)
+    assert name in problem
+    assert "\n" not in problem
+    assert "told from events.jsonl" in problem
+    whole, _ = page_of(kept, tmp_path)
+    assert page.count("baseline B0") == whole.count("baseline B0") > 0
+    assert page.count("<tr>") == whole.count("<tr>")
+
+
+def test_a_damaged_table_is_one_line_of_report_and_of_query(copy):
+    (copy.path / "parity.json").write_text("{")
+    for command in (("report", str(copy.path)), ("query", str(copy.path), "SELECT 1")):
+        ended = CliRunner().invoke(app, command)
+        assert ended.exit_code == 1
+        complaints = [line for line in ended.stderr.splitlines() if line.startswith("greenbench: ")]
+        assert len(complaints) == 1
+        assert "parity.json" in complaints[0]
 
 
 def test_damaged_trials_are_told_from_the_log(copy, tmp_path):
