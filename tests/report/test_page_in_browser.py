@@ -123,6 +123,28 @@ def test_every_section_is_in_sight_in_a_phones_header(opened, kept):
     assert page.get_by_role("link", name="greenbench").count() == 1
 
 
+@pytest.mark.parametrize("size", ["desktop", "phone"])
+def test_no_word_of_a_figure_ends_beyond_its_frame(opened, kept, size):
+    page = opened(kept, size=size)
+    beyond = page.evaluate(
+        """() => [...document.querySelectorAll("figure")].flatMap(figure => {
+            const { left, right } = figure.getBoundingClientRect();
+            return [...figure.querySelectorAll("svg text")].filter(word => {
+                const box = word.getBoundingClientRect();
+                return box.width && (box.left < left || box.right > right);
+            }).map(word => `${figure.id}: ${word.textContent}`);
+        })"""
+    )
+    assert beyond == []
+
+
+def test_claims_are_read_without_scrolling_sideways_on_a_phone(opened, kept):
+    page = opened(kept, size="phone")
+    claims = page.locator(".claimed")
+    assert claims.evaluate("one => one.scrollWidth <= one.clientWidth")
+    assert claims.locator("tbody tr").count() == 9
+
+
 def test_on_paper_it_is_dark_on_white_with_every_figure_and_no_buttons(opened, kept):
     page = opened(kept, scheme="dark")
     dark = page.evaluate("getComputedStyle(document.body).backgroundColor")
