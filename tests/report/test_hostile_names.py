@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 
 from greenbench.cli import app
 from greenbench.core.check import Check, Level
+from greenbench.core.errors import DamagedResultsError
 from greenbench.report.checks import print_checks
 from greenbench.report.inventory import print_rows
 from greenbench.report.live import LiveObserver
@@ -112,6 +113,21 @@ def test_progress_and_small_reports_are_spelled_too():
         assert not {"\x07", "\x9b", "\u202e", "\x00"} & set(text)
         assert "\x1b[2J" not in text
         assert SPELLED in text
+
+
+def test_half_a_character_is_damage_named_in_one_line(copy):
+    copy.change(lambda trial: trial.update(mode=trial["mode"] + "\ud83c"))
+    for command in (["report", str(copy.path)], ["query", str(copy.path), "SELECT mode FROM trials"]):
+        ended = CliRunner().invoke(app, command)
+        assert isinstance(ended.exception, DamagedResultsError), command
+        assert "half a character" in str(ended.exception)
+        assert "\n" not in str(ended.exception)
+
+
+def test_a_whole_character_spelled_by_two_halves_is_shown(copy):
+    copy.change(lambda trial: trial.update(mode="\U0001f331"))
+    assert b"\\ud83c\\udf31" in (copy.path / "events.jsonl").read_bytes()
+    assert "pytorch \U0001f331" in said("report", copy.path)
 
 
 @pytest.mark.parametrize("text", ["", "plain", "naïve ±5% · 日本語 🌱", "two\nlines\tapart"])
