@@ -70,11 +70,17 @@ def main() -> None:
         with one_interrupt():
             app()
     except GreenbenchError as err:
-        typer.echo(f"greenbench: {err}", err=True)
+        _complain(str(err))
         sys.exit(err.exit_status)
     except KeyboardInterrupt:
         typer.echo("greenbench: interrupted; everything finished is kept", err=True)
         sys.exit(INTERRUPTED)
+
+
+def _complain(sentence: str) -> None:
+    from greenbench.report.visible import visible
+
+    typer.echo(f"greenbench: {visible(sentence)}", err=True)
 
 
 def _options(
@@ -356,7 +362,7 @@ def _run_fleet(fleet: "FleetRequest", address: str | None, *, resume: bool = Fal
     with ray_hosts(address) as hosts:
         outcome = _listening(lambda observer: measure_fleet(hosts, fleet, observer, resume=resume))
     for note in (*outcome.notes, *outcome.missing):
-        typer.echo(f"greenbench: {note}", err=True)
+        _complain(note)
     for folder in outcome.folders:
         _say_page(folder, silent=False)
         typer.echo(folder)
@@ -369,7 +375,7 @@ def _say_page(folder: Path, *, silent: bool) -> None:
 
     page, problems = write_page(folder)
     for problem in problems:
-        typer.echo(f"greenbench: {problem}", err=True)
+        _complain(problem)
     if page and not silent:
         typer.echo(f"report: {page}")
 
@@ -401,8 +407,10 @@ def report(
     latex: Annotated[Path | None, typer.Option("--latex", help="Tables for booktabs.")] = None,
     figures: Annotated[Path | None, typer.Option("--figures", help="Folder of SVG, PNG and PDF.")] = None,
     watch: Annotated[bool, typer.Option("--watch", help="Write anew until the runs have ended.")] = False,
-    carbon: Annotated[float | None, typer.Option("--carbon-intensity", min=0.0, help="g CO2e/kWh.")] = None,
-    price: Annotated[float | None, typer.Option("--price", min=0.0, help="Of a kWh.")] = None,
+    carbon: Annotated[
+        float | None, typer.Option("--carbon-intensity", min=0.0, help="g CO2e/kWh, to convert by.")
+    ] = None,
+    price: Annotated[float | None, typer.Option("--price", min=0.0, help="Of a kWh, likewise.")] = None,
     out: OutFolder = DEFAULT_OUT,
 ) -> None:
     """Tell what runs found: on the terminal, as a page, as tables, as pictures."""
@@ -413,13 +421,14 @@ def report(
 
     outputs = Outputs(html=html, markdown=markdown, csv=csv, latex=latex, figures=figures)
     tariff = Tariff(carbon_g_per_kwh=carbon, price_per_kwh=price)
-    if tariff.given and html is None:
+    if tariff.given and outputs.wanted and not outputs.worded:
         raise ConfigurationError(
-            "--carbon-intensity and --price are shown on the page alone; add --html FILE"
+            "--carbon-intensity and --price are in no picture; "
+            "add --html, --md, --csv or --latex, or leave --figures out"
         )
     problems = tell([find_run(run, out) for run in runs], outputs, tariff, watch=watch)
     for problem in problems:
-        typer.echo(f"greenbench: {problem}", err=True)
+        _complain(problem)
     raise typer.Exit(int(bool(problems)))
 
 
@@ -502,7 +511,7 @@ def query(
     rows, damaged = query_run(find_run(run, out), sql)
     _print_json(rows_json(rows)) if as_json else print_rows_found(rows, _screen())
     for problem in damaged:
-        typer.echo(f"greenbench: {problem}", err=True)
+        _complain(problem)
     raise typer.Exit(int(bool(damaged)))
 
 
@@ -523,7 +532,7 @@ def export(
     for file in files:
         typer.echo(file)
     for problem in damaged:
-        typer.echo(f"greenbench: {problem}", err=True)
+        _complain(problem)
     raise typer.Exit(int(bool(damaged)))
 
 
@@ -543,7 +552,7 @@ def merge(
 
     joined = merge_shards([find_run(run, out) for run in runs], merged, allow_incomplete=allow_incomplete)
     for note in joined.notes:
-        typer.echo(f"greenbench: {note}", err=True)
+        _complain(note)
     typer.echo(joined.folder)
 
 

@@ -31,8 +31,8 @@ def one_line(ended):
         (("run", "--shard", "1/2", "--target-u", "1%"), ("target_u", "--rounds")),
         (("status", "nosuch"), ("nosuch",)),
         (("status",), ("no runs",)),
-        (("report", "nosuch", "--carbon-intensity", "300"), ("--carbon-intensity", "--html")),
-        (("report", "nosuch", "--price", "0.3", "--csv", "cells.csv"), ("--price", "--html")),
+        (("report", "nosuch", "--carbon-intensity", "3", "--figures", "f"), ("--carbon-intensity", "--md")),
+        (("report", "nosuch", "--price", "inf"), ("--price inf", "from 0 up")),
         (("up", "caffe", "--launcher", "venv"), ("caffe", "pytorch")),
     ],
 )

@@ -1,7 +1,11 @@
+import struct
+import zlib
+from xml.etree import ElementTree as ET
+
 import pyarrow.parquet as pq
 
 from greenbench.report.document import read_document
-from greenbench.report.figures import draw_files, figures_of
+from greenbench.report.figures import FORMATS, draw_files, figures_of
 
 CELL = "pytorch.eager.resnet50.fp32.b64"
 
@@ -63,9 +67,43 @@ def test_one_round_has_no_drift(copy):
     assert "two rounds" in by_name(copy.path)["drift"].absent
 
 
-def test_files_are_svg_png_and_pdf(kept, tmp_path):
-    energy = [figure for figure in figures_of(read_document(kept)) if figure.name == "energy"]
-    svg, png, pdf = draw_files(energy, tmp_path)
-    assert "pytorch eager" in svg.read_text()
-    assert png.read_bytes().startswith(b"\x89PNG")
-    assert pdf.read_bytes().startswith(b"%PDF")
+def test_every_figure_is_a_whole_svg_png_and_pdf(kept, tmp_path):
+    figures = figures_of(read_document(kept))
+    files = draw_files(figures, tmp_path)
+    assert {file.name for file in files} == {
+        f"{figure.name}.{suffix}" for figure in figures for suffix in FORMATS
+    }
+    assert len(figures) == 8
+    for file in files:
+        CHECKS[file.suffix](file.read_bytes(), file.name)
+    assert "pytorch eager" in (tmp_path / "energy.svg").read_text()
+
+
+def whole_svg(content, name):
+    root = ET.fromstring(content)  # noqa: S314 - made here
+    assert root.tag.endswith("}svg"), name
+    assert len([one for one in root.iter() if one.tag.endswith("}path")]) > 2, name
+
+
+def whole_png(content, name):
+    assert content.startswith(b"\x89PNG\r\n\x1a\n"), name
+    assert content.endswith(b"IEND\xaeB`\x82"), name
+    width, height = struct.unpack(">II", content[16:24])
+    assert min(width, height) > 200, name
+    chunks, place = b"", 8
+    while place < len(content):
+        (length,) = struct.unpack(">I", content[place : place + 4])
+        chunks += (
+            content[place + 8 : place + 8 + length] if content[place + 4 : place + 8] == b"IDAT" else b""
+        )
+        place += length + 12
+    assert len(set(zlib.decompress(chunks))) > 20, f"{name} is of one colour"
+
+
+def whole_pdf(content, name):
+    assert content.startswith(b"%PDF-"), name
+    assert content.rstrip().endswith(b"%%EOF"), name
+    assert len(content) > 5000, name
+
+
+CHECKS = {".svg": whole_svg, ".png": whole_png, ".pdf": whole_pdf}

@@ -1,55 +1,8 @@
 """The page in a real browser, opened from disk with the network off."""
 
-import shutil
-
 import pytest
 
-from greenbench.report.publish import Outputs, publish
-from greenbench.report.tariff import Tariff
-
 pytestmark = pytest.mark.browser
-SIZES = {"desktop": (1280, 900), "phone": (390, 844)}
-
-
-@pytest.fixture(scope="module")
-def chromium():
-    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    path = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-    if path is None:
-        pytest.skip("no Chromium here; on Debian: apt-get install chromium")
-    with playwright.sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=path, args=["--no-sandbox"])
-        yield browser
-        browser.close()
-
-
-@pytest.fixture
-def opened(chromium, tmp_path):
-    contexts = []
-
-    def open_page(*folders, size="desktop", scheme="light"):
-        target = tmp_path / "page.html"
-        publish(folders, Outputs(html=target), Tariff(carbon_g_per_kwh=400.0))
-        width, height = SIZES[size]
-        viewport = {"width": width, "height": height}
-        context = chromium.new_context(viewport=viewport, color_scheme=scheme, offline=True)
-        contexts.append(context)
-        page = context.new_page()
-        page.wrong = []
-        page.on("console", lambda message: page.wrong.append(message.text))
-        page.on("pageerror", lambda error: page.wrong.append(str(error)))
-        page.on("request", lambda request: page.wrong.append(request.url) if _outside(request.url) else None)
-        page.goto(target.as_uri())
-        page.wait_for_selector("html[data-drawn]", timeout=20_000)
-        return page
-
-    yield open_page
-    for context in contexts:
-        context.close()
-
-
-def _outside(address):
-    return not address.startswith(("file:", "data:"))
 
 
 def _serious(page):
@@ -147,7 +100,7 @@ def test_a_changed_trial_changes_the_sentence(opened, copy, kept):
     assert "came to 800.0% more energy per sample" in after
 
 
-@pytest.mark.parametrize("size", list(SIZES))
+@pytest.mark.parametrize("size", ["desktop", "phone"])
 def test_two_runs_stand_side_by_side_before_their_own_sections(opened, kept, copy, size):
     copy.manifest(run_id="second")
     page = opened(kept, copy.path, size=size)
@@ -168,6 +121,28 @@ def test_every_section_is_in_sight_in_a_phones_header(opened, kept):
         page.evaluate("(nav => nav.scrollWidth - nav.clientWidth)(document.querySelector('.bar nav'))") <= 0
     )
     assert page.get_by_role("link", name="greenbench").count() == 1
+
+
+@pytest.mark.parametrize("size", ["desktop", "phone"])
+def test_no_word_of_a_figure_ends_beyond_its_frame(opened, kept, size):
+    page = opened(kept, size=size)
+    beyond = page.evaluate(
+        """() => [...document.querySelectorAll("figure")].flatMap(figure => {
+            const { left, right } = figure.getBoundingClientRect();
+            return [...figure.querySelectorAll("svg text")].filter(word => {
+                const box = word.getBoundingClientRect();
+                return box.width && (box.left < left || box.right > right);
+            }).map(word => `${figure.id}: ${word.textContent}`);
+        })"""
+    )
+    assert beyond == []
+
+
+def test_claims_are_read_without_scrolling_sideways_on_a_phone(opened, kept):
+    page = opened(kept, size="phone")
+    claims = page.locator(".claimed")
+    assert claims.evaluate("one => one.scrollWidth <= one.clientWidth")
+    assert claims.locator("tbody tr").count() == 9
 
 
 def test_on_paper_it_is_dark_on_white_with_every_figure_and_no_buttons(opened, kept):

@@ -5,7 +5,9 @@ import json
 
 import pyarrow.parquet as pq
 import pytest
+from typer.testing import CliRunner
 
+from greenbench.cli import app
 from greenbench.core.errors import ConfigurationError, DamagedResultsError
 from greenbench.report.outcome import outcome_json
 from greenbench.report.publish import Outputs, follow, publish
@@ -66,6 +68,38 @@ def test_damage_inside_the_readings_is_named_and_the_rest_is_told(copy, tmp_path
         views.query("SELECT sum(value), max(stream), sum(t_before_ns), sum(t_after_ns) FROM readings")
 
 
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("baselines.parquet", b"PAR1 torn"),
+        ("baselines.parquet", b""),
+        ("parity.json", b'{"cells": ['),
+        ("parity.json", b"\xff\xfe"),
+        ("parity.json", b"[]"),
+        ("parity.json", b'{"cells": null}'),
+    ],
+)
+def test_damaged_baselines_and_parity_are_named_and_told_from_the_log(copy, tmp_path, kept, name, content):
+    (copy.path / name).write_bytes(content)
+    page, (problem,) = page_of(copy.path, tmp_path)
+    assert name in problem
+    assert "\n" not in problem
+    assert "told from events.jsonl" in problem
+    whole, _ = page_of(kept, tmp_path)
+    assert page.count("baseline B0") == whole.count("baseline B0") > 0
+    assert page.count("<tr>") == whole.count("<tr>")
+
+
+def test_a_damaged_table_is_one_line_of_report_and_of_query(copy):
+    (copy.path / "parity.json").write_text("{")
+    for command in (("report", str(copy.path)), ("query", str(copy.path), "SELECT 1")):
+        ended = CliRunner().invoke(app, command)
+        assert ended.exit_code == 1
+        complaints = [line for line in ended.stderr.splitlines() if line.startswith("greenbench: ")]
+        assert len(complaints) == 1
+        assert "parity.json" in complaints[0]
+
+
 def test_damaged_trials_are_told_from_the_log(copy, tmp_path):
     (copy.path / "trials.parquet").write_bytes(b"torn")
     page, problems = page_of(copy.path, tmp_path)
@@ -87,15 +121,6 @@ def test_no_energy_says_why_and_marks_the_fastest(no_energy, tmp_path):
     page, _ = page_of(no_energy.path, tmp_path)
     assert "no NVIDIA driver here" in page
     assert "the highest mean" in page
-
-
-def test_a_reader_s_tariff_is_applied_and_never_assumed(kept, tmp_path):
-    plain, _ = page_of(kept, tmp_path)
-    priced, _ = page_of(kept, tmp_path, Tariff(carbon_g_per_kwh=400.0, price_per_kwh=0.3))
-    assert "CO2e" not in plain
-    # 0.3921 J x 1e6 / 3.6e6 = 0.1089 kWh, x 400 g.
-    assert "0.1089" in priced
-    assert "43.57" in priced
 
 
 def test_tables_hold_every_cell(copy, tmp_path):
@@ -129,7 +154,7 @@ def test_tables_hold_the_comparisons_and_claims_too(kept, tmp_path):
         text = (tmp_path / name).read_text()
         assert "C9" in text
         assert "RQ2" in text
-    assert (tmp_path / "t.tex").read_text().count("\\begin{tabular}") == 3
+    assert (tmp_path / "t.tex").read_text().count("\\begin{tabular}") == 4
 
 
 def test_the_terminal_answers_the_questions_and_decides_the_claims(kept, capsys):

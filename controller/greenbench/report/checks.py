@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from rich.console import Console
-from rich.text import Text
 
 from greenbench.core.check import Check, Level
+from greenbench.report.visible import shown
 
 _STYLES = {Level.OK: "green", Level.WARN: "yellow", Level.FAIL: "bold red"}
 
@@ -15,11 +15,11 @@ def print_checks(checks: Sequence[Check], console: Console) -> None:
     """Print one line per check: the word, what was looked at, the figure; the remedy below."""
     width = max(len(check.name) for check in checks)
     for check in checks:
-        line = Text(f"{check.level:<5}", style=_STYLES[check.level])
-        line.append(f"{check.name:<{width}}  {check.figure}", style="default")
+        line = shown(f"{check.level:<5}", _STYLES[check.level])
+        line.append_text(shown(f"{check.name:<{width}}  {check.figure}", "default"))
         console.print(line, soft_wrap=True)
         if check.remedy:
-            console.print(Text(f"{'':<5}{'':<{width}}  -> {check.remedy}", style="dim"), soft_wrap=True)
+            console.print(shown(f"{'':<5}{'':<{width}}  -> {check.remedy}", "dim"), soft_wrap=True)
 
 
 def checks_json(checks: Sequence[Check]) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from greenbench.core.doubt import Verdict
 from greenbench.core.units import mebibytes_from_bytes, milliseconds_from_seconds
 from greenbench.report.numbers import ABSENT, figure, with_interval
+from greenbench.report.visible import visible
 from greenbench.results.cells import CellSummary, Estimate
 
 GAP = 2
@@ -28,7 +29,7 @@ class Column:
 
     def width(self, cells: Sequence[CellSummary]) -> int:
         """Return how wide its widest line is, the header included."""
-        texts = [self.name, *(self.cell(cell) for cell in cells)]
+        texts = [self.name, *(visible(self.cell(cell)) for cell in cells)]
         return max(len(line) for text in texts for line in text.splitlines())
 
 

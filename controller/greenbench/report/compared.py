@@ -4,12 +4,12 @@ from typing import Any
 
 from rich.console import Console
 from rich.table import Table
-from rich.text import Text
 
 from greenbench.report.comparison import Comparison
 from greenbench.report.contrast import Contrast
 from greenbench.report.gate import Gate
 from greenbench.report.numbers import change
+from greenbench.report.visible import shown
 from greenbench.results.events import plain
 
 
@@ -23,7 +23,7 @@ def percent(found: Contrast | None) -> str:
 
 def print_comparison(comparison: Comparison, console: Console) -> None:
     """Print what B costs more or less than A, cell by cell."""
-    table = Table(title=Text(f"{comparison.b} against {comparison.a}"), show_lines=True)
+    table = Table(title=shown(f"{comparison.b} against {comparison.a}"), show_lines=True)
     for column in ("cell", "J/sample", "seconds/sample", "rounds", ""):
         table.add_column(column, overflow="fold")
     for cell in comparison.cells:
@@ -38,20 +38,20 @@ def print_comparison(comparison: Comparison, console: Console) -> None:
         if not cell.refused and cell.energy is None:
             said = "no energy on both sides" if cell.time else "no valid or doubtful trial on both sides"
         table.add_row(
-            *(Text(value) for value in (names, percent(cell.energy), percent(cell.time), rounds, said))
+            *(shown(value) for value in (names, percent(cell.energy), percent(cell.time), rounds, said))
         )
     console.print(table)
     for label, lone in ((comparison.a, comparison.only_a), (comparison.b, comparison.only_b)):
         if lone:
-            console.print(Text(f"only in {label}: {', '.join(lone)}"))
+            console.print(shown(f"only in {label}: {', '.join(lone)}"))
 
 
 def print_gate(gate: Gate, console: Console) -> None:
     """Print each cell's outcome, then the gate's."""
     for cell in gate.cells:
         figure = f"{cell.quantity} {percent(cell.contrast)}: " if cell.contrast else ""
-        console.print(Text(f"{cell.outcome.value:13} {cell.cell}: {figure}{cell.reason}"), soft_wrap=True)
-    console.print(Text(f"gate: {gate.outcome.value} (limit +{gate.limit:.3%})"))
+        console.print(shown(f"{cell.outcome.value:13} {cell.cell}: {figure}{cell.reason}"), soft_wrap=True)
+    console.print(shown(f"gate: {gate.outcome.value} (limit +{gate.limit:.3%})"))
 
 
 def comparison_json(comparison: Comparison) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from greenbench.report.contrast import Contrast
 from greenbench.report.corrections import Beside, ClaimBeside, Evidence, PairedCell, beside_of
 from greenbench.report.document import Document
 from greenbench.report.numbers import change, counted
+from greenbench.report.visible import visible_values
 
 CONDITION_HEADER = ("condition", "first", "second", "")
 ALONE_HEADER = ("correction", "seen in", "what", "of", "change", "least to most", "cells")
@@ -107,7 +108,7 @@ def corrections_csv_of(documents: Sequence[Document]) -> str:
     writer = csv.DictWriter(text, _CSV_COLUMNS, lineterminator="\n")
     writer.writeheader()
     for beside in besides_of(documents):
-        writer.writerows({"a": beside.a, "b": beside.b} | row for row in _csv_rows(beside))
+        writer.writerows(visible_values({"a": beside.a, "b": beside.b} | row) for row in _csv_rows(beside))
     return text.getvalue()
 
 

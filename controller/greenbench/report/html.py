@@ -14,6 +14,7 @@ from greenbench.report.document import Document
 from greenbench.report.figures import DARK, LIGHT, PAGE, configuration, javascript
 from greenbench.report.page import page_of
 from greenbench.report.tariff import Tariff
+from greenbench.report.visible import visible
 
 
 def html_of(documents: Sequence[Document], tariff: Tariff, *, unread: Sequence[str] = ()) -> str:
@@ -29,6 +30,7 @@ def html_of(documents: Sequence[Document], tariff: Tariff, *, unread: Sequence[s
     environment = Environment(
         loader=PackageLoader("greenbench.report"),
         autoescape=True,
+        finalize=_finalized,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
@@ -46,6 +48,11 @@ def html_of(documents: Sequence[Document], tariff: Tariff, *, unread: Sequence[s
         library=Markup(javascript().replace("</script", "<\\/script")),  # noqa: S704 - the library's own file
         charts=_embedded({"config": configuration(PAGE), "charts": charts}),
     )
+
+
+def _finalized(value: object) -> object:
+    # What is markup already is our own: templates, style and script.
+    return visible(value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
 
 def _asset(name: str) -> str:

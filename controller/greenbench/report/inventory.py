@@ -6,9 +6,9 @@ from typing import Any
 from rich import box
 from rich.console import Console
 from rich.table import Table
-from rich.text import Text
 
 from greenbench.core.parity import Proof
+from greenbench.report.visible import shown
 
 
 def print_rows(rows: Sequence[Mapping[str, Any]], console: Console, *, title: str) -> None:
@@ -17,7 +17,7 @@ def print_rows(rows: Sequence[Mapping[str, Any]], console: Console, *, title: st
     for column in rows[0] if rows else ():
         table.add_column(column, overflow="fold")
     for row in rows:
-        table.add_row(*(Text(str(value)) for value in row.values()))
+        table.add_row(*(shown(str(value)) for value in row.values()))
     console.print(table)
 
 

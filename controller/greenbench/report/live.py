@@ -6,6 +6,7 @@ from types import TracebackType
 from typing import Self
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import (
     BarColumn,
     Progress,
@@ -22,6 +23,7 @@ from greenbench.core.doubt import Verdict
 from greenbench.core.plan import PlannedLoad
 from greenbench.core.trial import Trial
 from greenbench.report.numbers import duration, figure
+from greenbench.report.visible import shown, visible
 
 Power = Callable[[], float | None]
 
@@ -82,7 +84,7 @@ class LiveObserver:
     def step(self, text: str) -> None:
         """Show what is being done now."""
         if self._console.is_terminal and self._task is not None:
-            self._progress.update(self._task, description=text)
+            self._progress.update(self._task, description=escape(visible(text)))
         else:
             self._print(text)
 
@@ -105,8 +107,7 @@ class LiveObserver:
         self._print(trial_line(trial))
 
     def _print(self, text: str) -> None:
-        # Names from results are text, never markup.
-        self._console.print(text, markup=False, highlight=False, soft_wrap=True)
+        self._console.print(shown(text), soft_wrap=True)
 
 
 def trial_line(trial: Trial) -> str:

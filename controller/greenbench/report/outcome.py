@@ -10,19 +10,26 @@ from greenbench.core.plan import LeftOut
 from greenbench.report.answer import Answer, answer_of
 from greenbench.report.structured import answer_as_json
 from greenbench.report.study import Study, study_of
+from greenbench.report.tariff import Tariff, footprint_of
 from greenbench.report.terminal import result_table
 from greenbench.results.events import plain
 from greenbench.results.folder import RunFolder
 
 
-def print_outcome(folder: Path, console: Console | None = None) -> None:
-    """Print the tables and answers of a run; `console` is standard output where none is given.
+def print_outcome(folder: Path, console: Console | None = None, tariff: Tariff | None = None) -> None:
+    """Print the tables and answers of a run.
+
+    Args:
+        folder: The run.
+        console: Where to; standard output where none is given.
+        tariff: What a kilowatt-hour means to the reader; nothing is converted where none is given.
 
     Raises:
         DamagedResultsError: A file of the run cannot be read.
     """
     answer, study = _told(folder)
-    result_table(answer, console or Console(file=sys.stdout, highlight=False), study)
+    footprint = footprint_of(answer.groups, tariff) if tariff else None
+    result_table(answer, console or Console(file=sys.stdout, highlight=False), study, footprint)
 
 
 def outcome_json(folder: Path) -> dict[str, Any]:

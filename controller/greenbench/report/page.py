@@ -14,7 +14,7 @@ from greenbench.report.measure import ENERGY, LATENCY, RATE
 from greenbench.report.numbers import counted, figure, with_interval
 from greenbench.report.reproduce import commands_of
 from greenbench.report.studied import study_values
-from greenbench.report.tariff import Tariff, footprint_table
+from greenbench.report.tariff import Tariff, footprint_of
 from greenbench.results.cells import CellSummary, Estimate
 
 SIGNS = {Verdict.VALID: "✓", Verdict.DOUBTFUL: "?", Verdict.INVALID: "✕", Verdict.FAILED: "!"}
@@ -65,7 +65,7 @@ def page_of(document: Document, tariff: Tariff, *, number: int) -> Page:
         "no_energy": answer.no_energy,
         "study": study_values(document.study),
         "groups": [_group(group) for group in answer.groups],
-        "footprint": footprint_table(document.cells, tariff),
+        "footprint": footprint_of(answer.groups, tariff),
         "figures": [_figure(item, document, number) for item in drawn],
         "doubts": answer.doubts,
         "failures": answer.failures,

@@ -9,8 +9,10 @@ from greenbench.core.errors import ConfigurationError, DamagedResultsError
 from greenbench.report.document import Document, read_document
 from greenbench.report.tariff import Tariff
 from greenbench.results.durable import replacing
+from greenbench.results.events import is_written
 from greenbench.results.folder import RunFolder
 from greenbench.results.status import status_of
+from greenbench.results.stored import EVENTS
 
 PAGE_FILE = "report.html"
 _LOOK_AGAIN_S = 2.0
@@ -23,7 +25,8 @@ class Outputs:
     Attributes:
         html: The page.
         markdown: Tables for a repository.
-        csv: Cells for a machine; beside it comparisons, claims and, of several runs, corrections.
+        csv: Cells for a machine; beside it comparisons, claims, what was converted
+            by a tariff and, of several runs, corrections.
         latex: Tables for a paper.
         figures: Folder of the figures as SVG, PNG and PDF.
     """
@@ -37,7 +40,12 @@ class Outputs:
     @property
     def wanted(self) -> bool:
         """Whether anything is."""
-        return any((self.html, self.markdown, self.csv, self.latex, self.figures))
+        return self.figures is not None or self.worded
+
+    @property
+    def worded(self) -> bool:
+        """Whether any of it holds words and tables, not pictures alone."""
+        return any((self.html, self.markdown, self.csv, self.latex))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,17 +95,20 @@ def follow(
     """
     before: list[int] = []
     while True:
+        # Asked before the logs are read: what is written after it is told by the next look.
+        over = not any(is_written(folder / EVENTS) for folder in folders)
         now = [_size(folder) for folder in folders]
         if now != before:
+            over = over or all(_ended(folder) for folder in folders)
             before, published = now, publish(folders, outputs, tariff)
             seen(published)
-            if all(_ended(folder) for folder in folders):
-                return published
+        if over:
+            return published
         pause(_LOOK_AGAIN_S)
 
 
 def _size(folder: Path) -> int:
-    log = folder / "events.jsonl"
+    log = folder / EVENTS
     return log.stat().st_size if log.exists() else 0
 
 
@@ -122,7 +133,7 @@ def _texts(
     documents: Sequence[Document], unread: Sequence[str], outputs: Outputs, tariff: Tariff
 ) -> list[tuple[Path | None, Callable[[], str]]]:
     # The page's libraries take a second to import: only who writes a page needs them.
-    from greenbench.report import corrected, tables  # noqa: PLC0415
+    from greenbench.report import corrected, csv_tables, tables  # noqa: PLC0415
 
     def page() -> str:
         from greenbench.report.html import html_of  # noqa: PLC0415
@@ -130,14 +141,16 @@ def _texts(
         return html_of(documents, tariff, unread=unread)
 
     several = outputs.csv if len(documents) > 1 else None
+    priced = outputs.csv if tariff.given else None
     return [
         (outputs.html, page),
-        (outputs.markdown, lambda: tables.markdown_of(documents)),
-        (outputs.csv, lambda: tables.csv_of(documents)),
-        (_beside(outputs.csv, "comparisons"), lambda: tables.comparisons_csv_of(documents)),
-        (_beside(outputs.csv, "claims"), lambda: tables.claims_csv_of(documents)),
+        (outputs.markdown, lambda: tables.markdown_of(documents, tariff)),
+        (outputs.csv, lambda: csv_tables.csv_of(documents)),
+        (_beside(outputs.csv, "comparisons"), lambda: csv_tables.comparisons_csv_of(documents)),
+        (_beside(outputs.csv, "claims"), lambda: csv_tables.claims_csv_of(documents)),
+        (_beside(priced, "footprint"), lambda: csv_tables.footprints_csv_of(documents, tariff)),
         (_beside(several, "corrections"), lambda: corrected.corrections_csv_of(documents)),
-        (outputs.latex, lambda: tables.latex_of(documents)),
+        (outputs.latex, lambda: tables.latex_of(documents, tariff)),
     ]
 
 

@@ -5,9 +5,9 @@ from typing import Any
 
 from rich.console import Console
 from rich.table import Table
-from rich.text import Text
 
 from greenbench.core.errors import ConfigurationError
+from greenbench.report.visible import shown
 from greenbench.results.events import plain
 from greenbench.results.stored import StoredRun
 from greenbench.results.views import VIEWS, Rows, RunViews
@@ -56,9 +56,9 @@ def print_rows_found(rows: Rows, console: Console) -> None:
     """Print the rows as a table."""
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in rows.columns:
-        table.add_column(Text(column), overflow="fold")
+        table.add_column(shown(column), overflow="fold")
     for row in rows.rows:
-        table.add_row(*(Text("" if value is None else str(value)) for value in row))
+        table.add_row(*(shown("" if value is None else str(value)) for value in row))
     console.print(table)
 
 

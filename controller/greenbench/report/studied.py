@@ -6,9 +6,10 @@ from typing import Any
 from greenbench.report.numbers import change, figure
 from greenbench.report.statistics import Outcome
 from greenbench.report.study import STUDY, Decision, Effect, Group, Study
-from greenbench.report.study.comparing import Finding
+from greenbench.report.study.comparing import ENERGY, NET, TIME, Finding
 from greenbench.report.study.questions import Question
 from greenbench.report.study.sentences import (
+    could_see,
     course_sentences,
     group_sentence,
     lacks_energy,
@@ -24,6 +25,17 @@ FINDING_COLUMNS = (
 )  # fmt: skip
 COMPARISON_HEADER = ("question", "setting", *FINDING_COLUMNS)
 COMPARISON_CAPTION = "each cell against the other by the rounds of both, Hodges-Lehmann with its interval"
+TEST_COLUMNS = (
+    "cell", "against", "quantity", "could see", "could see: t", "ratio by t", "p, signed rank",
+    "p, Shapiro-Wilk", "p, Mann-Whitney", "p, Welch",
+)  # fmt: skip
+TEST_HEADER = ("question", "setting", *TEST_COLUMNS)
+TEST_CAPTION = (
+    "for comparison: the smallest difference that these rounds could see by the signed-rank test and by "
+    "Student's t, the paired ratio by Student's t, normality of the differences (Shapiro-Wilk), and the "
+    "unpaired tests that the study used; they decide nothing here"
+)
+_QUANTITIES = {ENERGY.name: "energy", NET.name: "energy net of idle", TIME.name: "time"}
 _SIGNS = {
     Decision.REPRODUCED: "✓",
     Decision.CONTRADICTED: "✕",
@@ -60,6 +72,8 @@ def study_values(study: Study) -> dict[str, Any]:
         "course": course_sentences(study),
         "finding_columns": FINDING_COLUMNS,
         "caption": COMPARISON_CAPTION,
+        "test_columns": TEST_COLUMNS,
+        "test_caption": TEST_CAPTION,
     }
 
 
@@ -80,6 +94,16 @@ def comparison_table(study: Study) -> list[list[str]]:
         [question.name, finding.setting, *finding_row(finding)]
         for question in study.questions
         for finding in question.findings
+    ]
+
+
+def usual_table(study: Study) -> list[list[str]]:
+    """Return a row per comparison and quantity, in the columns of `TEST_HEADER`."""
+    return [
+        [question.name, finding.setting, *row]
+        for question in study.questions
+        for finding in question.findings
+        for row in _usual_rows(finding)
     ]
 
 
@@ -108,6 +132,7 @@ def _group(group: Group, *, told: bool) -> dict[str, Any]:
         "notes": notes_of(group),
         "tone": "firm" if decided else "open",
         "rows": [finding_row(finding) for finding in group.findings],
+        "tests": [row for finding in group.findings for row in _usual_rows(finding)],
     }
 
 
@@ -123,6 +148,23 @@ def finding_row(finding: Finding) -> list[str]:
         figure(time.p_holm, 2),
         figure(energy.difference.cliffs_delta, 2) if energy.difference else "-",
         str(known.pairs) if known else "-",
+    ]
+
+
+def _usual_rows(finding: Finding) -> list[list[str]]:
+    """Return what stands beside a finding and decides nothing, in the columns of `TEST_COLUMNS`."""
+    return [
+        [
+            finding.b,
+            finding.a,
+            _QUANTITIES[effect.quantity],
+            could_see(found.smallest_ratio),
+            could_see(found.smallest_ratio_t),
+            change(student.ratio, student.low, student.high) if (student := effect.student) else "-",
+            *(figure(p, 2) for p in (found.p, found.shapiro_p, found.mann_whitney_p, found.welch_p)),
+        ]
+        for effect in finding.effects
+        if (found := effect.difference)
     ]
 
 

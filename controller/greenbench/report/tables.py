@@ -1,8 +1,6 @@
-"""The cells of runs as tables: CSV for machines, Markdown and LaTeX for papers."""
+"""What runs found as tables in Markdown for repositories and in LaTeX for papers."""
 
-import csv
-import io
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 from greenbench.report.answer import label_of
 from greenbench.report.corrected import (
@@ -23,82 +21,30 @@ from greenbench.report.studied import (
     CLAIM_HEADER,
     COMPARISON_CAPTION,
     COMPARISON_HEADER,
+    TEST_CAPTION,
+    TEST_HEADER,
     answer_sentences,
     claim_table,
     comparison_table,
+    usual_table,
 )
-from greenbench.report.study import STUDY, Study
-from greenbench.report.study.rows import (
-    CLAIM_COLUMNS,
-    COMPARISON_COLUMNS,
-    Row,
-    claim_rows,
-    comparison_rows,
-)
-from greenbench.results.cells import CellSummary, Estimate
+from greenbench.report.study import STUDY
+from greenbench.report.tariff import Tariff, footprint_of
+from greenbench.report.visible import visible
+from greenbench.results.cells import Estimate
 
-CSV_COLUMNS = (
-    "run_id", "cell_id", "runtime", "mode", "source", "model", "precision", "batch_size", "sequence_length",
-    "weights", "path", "io", "device", "energy_scope", "energy_j_per_sample", "energy_j_per_sample_u95",
-    "throughput_samples_per_s", "throughput_samples_per_s_u95", "latency_p50_s", "latency_p50_s_u95",
-    "cpu_s_per_sample", "cpu_s_per_sample_u95", "memory_peak_b", "rounds", "verdict", "marked",
-)  # fmt: skip
-_ESTIMATES = ("energy_j_per_sample", "throughput_samples_per_s", "latency_p50_s", "cpu_s_per_sample")
 _HEADER = ("model", "batch", "precision", "runtime", "J/sample", "samples/s", "p50, ms", "rounds", "verdict")
 _RIGHT = {1, 4, 5, 6, 7}
+_CONVERTED = {2, 3, 4}
 _NUMBERS = range(4, len(COMPARISON_HEADER))
+_TESTS = range(5, len(TEST_HEADER))
 
 
-def csv_of(documents: Iterable[Document]) -> str:
-    """Return every cell with full digits, SI units; an empty field where there is no value."""
-    text = io.StringIO()
-    writer = csv.DictWriter(text, CSV_COLUMNS, lineterminator="\n")
-    writer.writeheader()
-    for document in documents:
-        for group in document.answer.groups:
-            for cell in group.cells:
-                mark = group.mark if cell.cell_id == group.marked else ""
-                writer.writerow({"run_id": document.manifest.run_id, "marked": mark} | _values(cell))
-    return text.getvalue()
-
-
-def _values(cell: CellSummary) -> dict[str, object]:
-    row: dict[str, object] = {
-        name: getattr(cell, name)
-        for name in CSV_COLUMNS
-        if name not in {"run_id", "marked"} and not name.endswith("_u95")
-    }
-    for name in _ESTIMATES:
-        found: Estimate | None = getattr(cell, name)
-        row |= {name: found.mean if found else None, f"{name}_u95": found.u95 if found else None}
-    return row
-
-
-def comparisons_csv_of(documents: Iterable[Document]) -> str:
-    """Return every comparison of the research questions with full digits; ratios are of cell over against."""
-    return _csv(COMPARISON_COLUMNS, documents, comparison_rows)
-
-
-def claims_csv_of(documents: Iterable[Document]) -> str:
-    """Return every claim with its decision and reason."""
-    return _csv(CLAIM_COLUMNS, documents, claim_rows)
-
-
-def _csv(
-    columns: Sequence[str], documents: Iterable[Document], rows: Callable[[Study], Iterable[Row]]
-) -> str:
-    text = io.StringIO()
-    writer = csv.DictWriter(text, ("run_id", *columns), lineterminator="\n")
-    writer.writeheader()
-    for document in documents:
-        writer.writerows({"run_id": document.manifest.run_id} | row for row in rows(document.study))
-    return text.getvalue()
-
-
-def markdown_of(documents: Iterable[Document]) -> str:
+def markdown_of(documents: Iterable[Document], tariff: Tariff) -> str:
     """Return a table per run, with what to doubt below it, its answers and claims; then runs side by side."""
     every = tuple(documents)
-    return "\n".join([*map(_markdown, every), *map(_beside_markdown, besides_of(every))])
+    told = [_markdown(document, tariff) for document in every]
+    return "\n".join([*told, *map(_beside_markdown, besides_of(every))])
 
 
 def _beside_markdown(beside: Beside) -> str:
@@ -113,7 +59,7 @@ def _beside_markdown(beside: Beside) -> str:
     return "\n".join([*lines, ""])
 
 
-def _markdown(document: Document) -> str:
+def _markdown(document: Document, tariff: Tariff) -> str:
     study = document.study
     lines = [f"## {_in_markdown(document.manifest.run_id)}", ""]
     lines += _markdown_table(_HEADER, _rows(document, sign="±"), _RIGHT)
@@ -121,7 +67,14 @@ def _markdown(document: Document) -> str:
     lines += ["### Answers", "", *(f"- {_in_markdown(sentence)}" for sentence in answer_sentences(study)), ""]
     if rows := comparison_table(study):
         lines += [*_markdown_table(COMPARISON_HEADER, rows, _NUMBERS), ""]
+    if rows := usual_table(study):
+        caption = _in_markdown(f"Beside them, {TEST_CAPTION}.")
+        lines += [caption, "", *_markdown_table(TEST_HEADER, rows, _TESTS), ""]
     lines += [f"### Claims of {STUDY}", "", *_markdown_table(CLAIM_HEADER, claim_table(study), ()), ""]
+    if footprint := footprint_of(document.answer.groups, tariff):
+        lines += ["### Conversion", "", _in_markdown(f"{footprint.caption}."), ""]
+        lines += _markdown_table(footprint.columns, footprint.rows, _CONVERTED)
+        lines += [f"{footprint.absent.capitalize()}.", ""] if footprint.absent else [""]
     return "\n".join(lines)
 
 
@@ -133,18 +86,23 @@ def _markdown_table(
     return [f"| {' | '.join(row)} |" for row in [list(header), rule, *escaped]]
 
 
-def latex_of(documents: Iterable[Document]) -> str:
+def latex_of(documents: Iterable[Document], tariff: Tariff) -> str:
     """Return the tables of each run; the package booktabs is all that they need."""
-    return "\n".join(_latex(document) for document in documents)
+    return "\n".join(_latex(document, tariff) for document in documents)
 
 
-def _latex(document: Document) -> str:
+def _latex(document: Document, tariff: Tariff) -> str:
     run_id, study = document.manifest.run_id, document.study
     parts = [_latex_table(_caption(document), _HEADER, _rows(document, sign="±"), _RIGHT)]
     if rows := comparison_table(study):
         caption = f"Run {run_id}; {COMPARISON_CAPTION}."
         parts.append(_latex_table(caption, COMPARISON_HEADER, rows, _NUMBERS))
+    if rows := usual_table(study):
+        parts.append(_latex_table(f"Run {run_id}, {TEST_CAPTION}.", TEST_HEADER, rows, _TESTS))
     parts.append(_latex_table(f"Run {run_id}; claims of {STUDY}.", CLAIM_HEADER, claim_table(study), ()))
+    if footprint := footprint_of(document.answer.groups, tariff):
+        caption = "; ".join(filter(None, (f"Run {run_id}", footprint.caption, footprint.absent)))
+        parts.append(_latex_table(f"{caption}.", footprint.columns, footprint.rows, _CONVERTED))
     return "\n".join(["% needs \\usepackage{booktabs}", *parts])
 
 
@@ -196,7 +154,7 @@ def _written(found: Estimate | None, sign: str) -> str:
 
 
 def _in_markdown(text: str) -> str:
-    escaped = "".join(f"\\{letter}" if letter in "\\|*_`<>[]" else letter for letter in text)
+    escaped = "".join(f"\\{letter}" if letter in "\\|*_`<>[]" else letter for letter in visible(text))
     return " ".join(escaped.split())
 
 
@@ -208,4 +166,4 @@ _LATEX = {
 
 
 def _in_latex(text: str) -> str:
-    return " ".join("".join(_LATEX.get(letter, letter) for letter in text).split())
+    return " ".join("".join(_LATEX.get(letter, letter) for letter in visible(text)).split())

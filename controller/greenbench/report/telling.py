@@ -10,6 +10,7 @@ from greenbench.report.document import read_document
 from greenbench.report.outcome import print_outcome
 from greenbench.report.publish import PAGE_FILE, Outputs, Published, follow, publish
 from greenbench.report.tariff import Tariff
+from greenbench.report.visible import visible
 
 
 def tell(folders: Sequence[Path], outputs: Outputs, tariff: Tariff, *, watch: bool) -> tuple[str, ...]:
@@ -31,7 +32,7 @@ def tell(folders: Sequence[Path], outputs: Outputs, tariff: Tariff, *, watch: bo
 
     def show(published: Published) -> None:
         if not outputs.wanted:
-            _print(folders)
+            _print(folders, tariff)
         for file in published.files:
             print(file)
 
@@ -56,15 +57,15 @@ def write_page(folder: Path) -> tuple[Path | None, tuple[str, ...]]:
     return published.files[0], published.problems
 
 
-def _print(folders: Sequence[Path]) -> None:
+def _print(folders: Sequence[Path], tariff: Tariff) -> None:
     for folder in folders:
         try:
-            print_outcome(folder)
+            print_outcome(folder, tariff=tariff)
         except DamagedResultsError as err:
             # `publish` has named the file already; here only the table is missing.
-            print(f"{folder}: no table, {err}")
+            print(visible(f"{folder}: no table, {err}"))
     for line in _besides(folders) if len(folders) > 1 else ():
-        print(line)
+        print(visible(line))
 
 
 def _besides(folders: Sequence[Path]) -> Iterator[str]:

@@ -21,6 +21,8 @@ from greenbench.report.study.sentences import (
     notes_of,
     question_sentence,
 )
+from greenbench.report.tariff import Footprint
+from greenbench.report.visible import shown
 from greenbench.results.cells import CellSummary
 from greenbench.results.status import RunStatus
 
@@ -28,13 +30,16 @@ _MARK_STYLE = "bold green"
 _VERDICT_STYLES = {"valid": "", "doubtful": "yellow", "invalid": "red", "failed": "red"}
 
 
-def result_table(answer: Answer, console: Console, study: Study | None = None) -> None:
+def result_table(
+    answer: Answer, console: Console, study: Study | None = None, footprint: Footprint | None = None
+) -> None:
     """Print what a run found: a table per group, then what to doubt, what is missing, where the files are.
 
     Args:
         answer: The figures.
         console: Where to.
         study: The study's questions and claims; None where they are not told.
+        footprint: Joules converted by the reader's own figures; None where the reader gave none.
     """
     for group in answer.groups:
         _print_group(group, console)
@@ -48,6 +53,8 @@ def result_table(answer: Answer, console: Console, study: Study | None = None) -
         )
     if study and answer.groups:
         _print_study(study, console)
+    if footprint:
+        _print_footprint(footprint, console)
     _print_list(console, "doubts", answer.doubts)
     _print_list(console, "failed", answer.failures)
     _print_list(console, "left out", answer.left_out)
@@ -66,6 +73,16 @@ def _print_study(study: Study, console: Console) -> None:
                 _say(console, f"      {note}", style="dim")
     _print_list(console, "over the run", course_sentences(study))
     _print_list(console, f"claims of {STUDY}", claim_sentences(study.claims))
+    _say(console, "")
+
+
+def _print_footprint(footprint: Footprint, console: Console) -> None:
+    names = footprint.columns[2:]
+    lines = [
+        f"{cell}, {setting}: {', '.join(map(' '.join, zip(names, figures, strict=True)))}"
+        for cell, setting, *figures in footprint.rows
+    ]
+    _print_list(console, footprint.caption, lines or [footprint.absent])
     _say(console, "")
 
 
@@ -164,7 +181,7 @@ def _table(group: Group, columns: Sequence[Column]) -> Table:
 
 
 def _cell_text(column: Column, cell: CellSummary, group: Group) -> Text:
-    text = Text(column.cell(cell))
+    text = shown(column.cell(cell))
     if column.name == "verdict":
         text.highlight_words([str(cell.verdict)], style=_VERDICT_STYLES[cell.verdict])
         text.highlight_words([group.mark], style=_MARK_STYLE)
@@ -183,9 +200,10 @@ def _print_list(console: Console, heading: str, sentences: Iterable[str]) -> Non
     for number, sentence in enumerate(sentences):
         if number == 0:
             _say(console, f"{heading}:", style="bold")
-        _say(console, f"  {sentence}")
+        # A reason of several lines stays inside its item: no line of it looks like one of the report's.
+        _say(console, "  " + sentence.replace("\n", "\n    "))
 
 
 def _say(console: Console, text: str, style: str = "") -> None:
     # Lines of text are wrapped by the terminal, not here, so that paths and names stay whole when copied.
-    console.print(Text(text, style=style), soft_wrap=True)
+    console.print(shown(text, style), soft_wrap=True)

@@ -4,8 +4,8 @@ from dataclasses import asdict
 from typing import Any
 
 from rich.console import Console
-from rich.text import Text
 
+from greenbench.report.visible import shown
 from greenbench.results.finding import Finding
 
 
@@ -22,11 +22,13 @@ def print_findings(
         console: Where to.
     """
     for finding in findings:
-        console.print(Text(f"{finding.where}: {finding.what}"), soft_wrap=True)
+        console.print(shown(f"{finding.where}: {finding.what}"), soft_wrap=True)
     for note in notes:
-        console.print(Text(f"note: {note}", style="dim"), soft_wrap=True)
+        console.print(shown(f"note: {note}", "dim"), soft_wrap=True)
     verdict = f"{len(findings)} findings" if findings else "holds"
-    console.print(Text(f"{verdict}: {trials} trials against their readings; log head {head}"), soft_wrap=True)
+    console.print(
+        shown(f"{verdict}: {trials} trials against their readings; log head {head}"), soft_wrap=True
+    )
 
 
 def findings_json(

@@ -20,6 +20,7 @@ from greenbench.core.writing import kept_in
 from greenbench.results.durable import sync_folder
 
 Event = Mapping[str, Any]
+_SURROGATE = b"\\ud"
 CHAIN = "chain"
 """Field of an event: SHA-256 of the whole line before it, of nothing for the first."""
 
@@ -188,4 +189,15 @@ def _event(line: bytes, path: Path, number: int) -> Event:
         raise DamagedResultsError(f"{path} line {number} is damaged: it is not JSON") from err
     if not isinstance(event, dict) or "event" not in event:
         raise DamagedResultsError(f"{path} line {number} is damaged: it is not an event")
+    if _SURROGATE in line.lower() and not _is_text(event):
+        raise DamagedResultsError(f"{path} line {number} is damaged: it holds half a character")
     return event
+
+
+def _is_text(event: Event) -> bool:
+    """Tell whether every text can be written: JSON can spell half a character, which no table can hold."""
+    try:
+        json.dumps(event, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        return False
+    return True

@@ -26,7 +26,7 @@ from greenbench.results.rows import row_of
 from greenbench.results.runs import MANIFEST, find_run
 from greenbench.results.schema import BASELINES, TRIALS
 from greenbench.results.seal import RAW, content_of, file_digests, manifest_digest
-from greenbench.results.stored import EVENTS, TRIALS_FILE, StoredRun
+from greenbench.results.stored import BASELINES_FILE, EVENTS, PARITY_FILE, TRIALS_FILE, StoredRun
 
 PARTS = "parts"
 WRITTEN = "manifest_written"
@@ -199,8 +199,8 @@ class RunFolder(StoredRun):
         consolidate(self.path, ITERATIONS_KIND)
         trials, baselines = derive(self.trials(), self.baselines()), self.baselines()
         write_rows(self.path / TRIALS_FILE, TRIALS, map(row_of, trials))
-        write_rows(self.path / "baselines.parquet", BASELINES, map(row_of, baselines))
-        with replacing(self.path / "parity.json") as file:
+        write_rows(self.path / BASELINES_FILE, BASELINES, map(row_of, baselines))
+        with replacing(self.path / PARITY_FILE) as file:
             content = {"schema_version": SCHEMA_VERSION, "cells": self.parity()}
             file.write(json.dumps(content, indent=2).encode() + b"\n")
         self._remove_empty_parts()

@@ -190,6 +190,11 @@ class Manifest(_Part):
             file.write(text.encode())
 
 
+def _writer(values: Any) -> str:
+    named = values.get("greenbench_version") if isinstance(values, dict) else None
+    return f" ({named})" if isinstance(named, str) else ""
+
+
 def read_manifest(path: Path) -> Manifest:
     """Read a manifest.
 
@@ -205,7 +210,8 @@ def read_manifest(path: Path) -> Manifest:
     version = values.get("schema_version") if isinstance(values, dict) else None
     if version != SCHEMA_VERSION:
         raise DamagedResultsError(
-            f"{path} has schema version {version}; this greenbench reads {SCHEMA_VERSION}"
+            f"{path} has schema version {version}; this greenbench reads {SCHEMA_VERSION}; "
+            f"use the greenbench that wrote it{_writer(values)}, or a newer one"
         )
     try:
         return Manifest.model_validate(values)

@@ -1,5 +1,6 @@
 """Reading one run on disk, finished, interrupted or going on."""
 
+import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from greenbench.results.rows import baseline_of, trial_of
 from greenbench.results.runs import MANIFEST
 
 EVENTS, TRIALS_FILE = "events.jsonl", "trials.parquet"
+BASELINES_FILE, PARITY_FILE = "baselines.parquet", "parity.json"
 _CELL_KEYS = (
     "cell_id", "runtime", "mode", "source", "model", "precision", "batch_size", "sequence_length",
     "weights", "weights_from", "path", "io", "device",
@@ -91,6 +93,13 @@ class StoredRun:
         newest = {_compared(cell): cell for cell in (event["parity"] for event in self.events("parity"))}
         return tuple(newest.values())
 
+    def damaged_tables(self) -> tuple[str, ...]:
+        """Return a sentence per table that is there and cannot be read, although the log tells what it held.
+
+        These are baselines.parquet and parity.json: nothing else reads them.
+        """
+        return tuple(filter(None, (_baselines_damage(self.path), _parity_damage(self.path))))
+
     def finished_loads(self) -> frozenset[str]:
         """Return the load_id of every load that a resumed run need not do again."""
         return frozenset(event["load_id"] for event in self.events("load_finished"))
@@ -102,6 +111,24 @@ class StoredRun:
     def iterations(self) -> Iterator[pa.RecordBatch]:
         """Stream the iterations, of an unfinished run too; columns as in iterations.parquet."""
         return records(self.path, ITERATIONS_KIND)
+
+
+def _baselines_damage(folder: Path) -> str:
+    try:
+        for _ in read_rows(folder / BASELINES_FILE):
+            pass
+    except DamagedResultsError as err:
+        return f"{err}; its rows are told from {EVENTS}"
+    return ""
+
+
+def _parity_damage(folder: Path) -> str:
+    file = folder / PARITY_FILE
+    try:
+        whole = not file.exists() or isinstance(json.loads(file.read_bytes())["cells"], list)
+    except (OSError, ValueError, TypeError, KeyError):
+        whole = False
+    return "" if whole else f"{file} cannot be read: it is damaged; its rows are told from {EVENTS}"
 
 
 def _field(event: Event, path: Path) -> Mapping[str, Any]:

@@ -219,6 +219,7 @@ class RunViews:
         except DamagedResultsError as err:
             self.damaged.append(str(err))
             trials = run.trials()
+        self.damaged.extend(run.damaged_tables())
         self._register("trials", TRIALS, trials)
         self._register("baselines", BASELINES, run.baselines())
 

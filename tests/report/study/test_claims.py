@@ -1,7 +1,9 @@
+import re
 from dataclasses import replace
 
+import numpy as np
 import pytest
-from made_study import as_in_the_study, cell, claims, onnx
+from made_study import BATCHES, MODELS, as_in_the_study, cell, claims, onnx
 
 from greenbench.core.doubt import Verdict
 from greenbench.report.study import Decision
@@ -176,6 +178,29 @@ def test_energy_that_does_not_go_with_time_contradicts_the_eighth():
     trials = [replace(one, energy_gpu_net_b0_j=1 / one.energy_gpu_net_b0_j) for one in as_in_the_study()]
     assert claims(trials)["C8"].decision is CONTRADICTED
     assert claims(trials[:30])["C8"].decision is NOT_MEASURED
+
+
+def test_too_few_cells_leave_the_eighth_open_however_well_they_agree():
+    few = [one for model in MODELS for batch in BATCHES for one in cell("pytorch", model, batch)]
+    claim = claims(few)["C8"]
+    assert claim.decision is INCONCLUSIVE
+    assert "rho 1.000" in claim.reason
+    assert "medians of 6 cells" in claim.reason
+    low, high = map(float, re.search(r"\((-?[\d.]+) to ([\d.]+)\)", claim.reason).groups())
+    assert low < 0.9 <= high
+
+
+def test_many_cells_that_agree_about_as_well_as_asked_leave_the_eighth_open():
+    scatter = np.random.default_rng(8)
+    factors = {one.cell_id: scatter.lognormal(0, 0.6) for one in as_in_the_study()}
+    trials = [
+        replace(one, energy_gpu_net_b0_j=one.energy_gpu_net_b0_j * factors[one.cell_id])
+        for one in as_in_the_study()
+    ]
+    claim = claims(trials)["C8"]
+    assert claim.decision is INCONCLUSIVE
+    low, high = map(float, re.search(r"\(([\d.]+) to ([\d.]+)\)", claim.reason).groups())
+    assert 0.5 < low < 0.9 <= high < 1
 
 
 REFUSED = {"model": "bert_base", "reason": "Node (layer_0) has an invalid type."}

@@ -9,7 +9,7 @@ from greenbench.core.trial import Trial
 from greenbench.core.units import milliseconds_from_seconds
 from greenbench.report.answer import Group, label_of
 from greenbench.report.document import Document
-from greenbench.report.figures.figure import Chart, Figure, Panel, Value, values
+from greenbench.report.figures.figure import Chart, Figure, Panel, Value, values, with_interval
 from greenbench.report.figures.theme import runtime_scale
 from greenbench.report.measure import Measure
 from greenbench.results.cells import CellSummary, estimate
@@ -57,18 +57,23 @@ def _cost_panel(document: Document, group: Group, measure: Measure) -> Chart:
         "value:Q", title=measure.label, scale=alt.Scale(zero=True), axis=alt.Axis(tickCount=6, format="~r")
     )
     ticks = alt.Chart(values(singles)).mark_tick(size=14, thickness=1.5, opacity=0.55, style="faint")
-    bars = alt.Chart(values(means)).mark_rule(strokeWidth=2.5)
+    known = with_interval(means)
+    bars = alt.Chart(values(known)).mark_rule(strokeWidth=2.5)
     marks = alt.Chart(values(means)).mark_point(size=130, strokeWidth=2)
     colour = alt.Color("runtime:N", scale=runtimes, legend=None)
-    return alt.layer(
+    layers = [
         ticks.encode(x=x, y=y, tooltip=["trial:N", alt.Tooltip("value:Q", format=".4g"), "verdict:N"]),
-        bars.encode(x="low:Q", x2="high:Q", y=y, color=colour),
+    ]
+    if known:
+        layers += [bars.encode(x="low:Q", x2="high:Q", y=y, color=colour)]
+    layers += [
         marks.encode(
             x=x, y=y, color=colour, shape=alt.Shape("runtime:N", scale=runtimes, legend=None),
             fillOpacity=alt.condition("datum.usable", alt.value(1), alt.value(0)),
             fill=colour, tooltip=_mean_tooltip(measure),
         ),
-    ).properties(height=ROW_HEIGHT * max(len(group.cells), 2))  # fmt: skip
+    ]  # fmt: skip
+    return alt.layer(*layers).properties(height=ROW_HEIGHT * max(len(group.cells), 2))
 
 
 def _mean_row(cell: CellSummary, measure: Measure) -> dict[str, Any]:

@@ -11,6 +11,7 @@ import vl_convert
 from greenbench.core.errors import ConfigurationError
 from greenbench.report.figures.figure import Figure
 from greenbench.report.figures.theme import WIDTH, configuration
+from greenbench.report.visible import visible_values
 
 FORMATS = ("svg", "png", "pdf")
 _SCALE = 2.0
@@ -27,7 +28,12 @@ def specification(figure: Figure) -> dict[str, Any]:
     whole = alt.vconcat(*panels).resolve_scale(
         color="shared" if len(panels) > 1 else "independent", x="independent"
     )
-    return dict(whole.to_dict()) | {"config": configuration(), "background": "white", "padding": 16}
+    # XML knows no control characters: the library that draws would end this process over one.
+    return dict(visible_values(whole.to_dict())) | {
+        "config": configuration(),
+        "background": "white",
+        "padding": 16,
+    }
 
 
 def draw_files(figures: Iterable[Figure], folder: Path) -> tuple[Path, ...]:

@@ -8,9 +8,10 @@ from greenbench.report.answer import Group, label_of
 from greenbench.report.contrast import contrast, round_means
 from greenbench.report.document import Document
 from greenbench.report.figures.cells import ROW_HEIGHT
-from greenbench.report.figures.figure import Chart, Figure, Panel, values
+from greenbench.report.figures.figure import Chart, Figure, Panel, values, with_interval
 from greenbench.report.figures.theme import runtime_scale
 from greenbench.report.measure import Measure
+from greenbench.report.numbers import change
 from greenbench.results.cells import CellSummary
 
 _TOLD = ("label", "other", "ratio", "low", "high", "rounds", "decided")
@@ -63,6 +64,8 @@ def _row(document: Document, cell: CellSummary, best: CellSummary, measure: Meas
         "high": ratio.high,
         "rounds": ratio.rounds_a,
         "decided": "yes" if ratio.decided else "no",
+        # Else Vega-Lite writes the axis's title, which names a cell, unescaped into an expression.
+        "said": f"{label_of(cell)} {change(ratio.ratio, ratio.low, ratio.high)} against {label_of(best)}",
     }
 
 
@@ -83,12 +86,21 @@ def _panel(document: Document, rows: list[dict[str, Any]]) -> Chart:
         alt.Tooltip("rounds:Q"),
         alt.Tooltip("decided:N"),
     ]
-    base = alt.Chart(values(rows)).encode(y=alt.Y("label:N", title=None), tooltip=tooltip)
-    one = alt.Chart(values([{"one": 1}])).mark_rule(strokeDash=[3, 3]).encode(x=alt.X("one:Q"))
-    return alt.layer(
-        one,
-        base.mark_rule(strokeWidth=2.5).encode(x=alt.X("low:Q"), x2="high:Q", color=colour),
-        base.mark_point(size=130, filled=True, opacity=1).encode(
+    known = with_interval(rows)
+    points, bars = (
+        alt.Chart(values(own)).encode(
+            y=alt.Y("label:N", title=None), tooltip=tooltip, description=alt.Description("said:N")
+        )
+        for own in (rows, known)
+    )
+    layers = [
+        alt.Chart(values([{"one": 1}])).mark_rule(strokeDash=[3, 3]).encode(x=alt.X("one:Q")),
+    ]
+    if known:
+        layers += [bars.mark_rule(strokeWidth=2.5).encode(x=alt.X("low:Q"), x2="high:Q", color=colour)]
+    layers += [
+        points.mark_point(size=130, filled=True, opacity=1).encode(
             x=x, color=colour, shape=alt.Shape("runtime:N", scale=scale, legend=None)
-        ),
-    ).properties(height=max(ROW_HEIGHT * len(rows), 50))
+        )
+    ]
+    return alt.layer(*layers).properties(height=max(ROW_HEIGHT * len(rows), 50))

@@ -6,6 +6,8 @@ from typing import Any, TypeAlias
 
 import altair as alt
 
+from greenbench.report.visible import visible_values
+
 Value = str | float | int | None
 Chart: TypeAlias = alt.LayerChart | alt.FacetChart | alt.Chart
 
@@ -30,7 +32,7 @@ class Panel:
         # The address of a schema is a name, but a page without any address is plain to check.
         drawn.pop("$schema", None)
         drawn["description"] = self.title
-        return drawn
+        return dict(visible_values(drawn))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,6 +56,14 @@ class Figure:
     columns: tuple[str, ...] = ()
     rows: tuple[tuple[Value, ...], ...] = ()
     absent: str = ""
+
+
+def with_interval(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the rows that have an interval, ``low`` to ``high``.
+
+    A layer of bars without any would give its axis no extent, and the page's console would say so.
+    """
+    return [row for row in rows if row.get("low") is not None]
 
 
 def values(rows: Sequence[dict[str, Any]]) -> alt.InlineData:

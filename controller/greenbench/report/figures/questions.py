@@ -5,7 +5,7 @@ from typing import Any
 import altair as alt
 
 from greenbench.report.document import Document
-from greenbench.report.figures.figure import Chart, Figure, Panel, values
+from greenbench.report.figures.figure import Chart, Figure, Panel, values, with_interval
 from greenbench.report.statistics import EQUIVALENCE
 from greenbench.report.study import Effect, Finding, Group
 
@@ -75,7 +75,8 @@ def _panel(rows: list[dict[str, Any]]) -> Chart:
         axis=alt.Axis(tickCount=5, format="~r"),
     )
     labels = alt.Axis(labelExpr="split(datum.label, '|')", labelLimit=280)
-    y = alt.Y("pair:N", title=None, sort=None, axis=labels)
+    pairs = list(dict.fromkeys(row["pair"] for row in rows))
+    y = alt.Y("pair:N", title=None, sort=pairs, axis=labels)
     colour = alt.Color("quantity:N", scale=alt.Scale(domain=names))
     shape = alt.Shape("quantity:N", scale=alt.Scale(domain=names))
     tooltip = [
@@ -83,13 +84,17 @@ def _panel(rows: list[dict[str, Any]]) -> Chart:
         *(alt.Tooltip(f"{name}:Q", format=".4g") for name in ("ratio", "low", "high")),
         alt.Tooltip("rounds:Q"),
     ]
-    base = alt.Chart(values(rows)).encode(y=y, yOffset=alt.YOffset("quantity:N"), tooltip=tooltip)
+    known = with_interval(rows)
+    points, bars = (
+        alt.Chart(values(own)).encode(y=y, yOffset=alt.YOffset("quantity:N"), tooltip=tooltip)
+        for own in (rows, known)
+    )
     near = alt.Chart(values([{"from": 1 - EQUIVALENCE, "to": 1 + EQUIVALENCE, "one": 1}]))
-    bars = [base.mark_rule(strokeWidth=2.5).encode(x=alt.X("low:Q"), x2="high:Q", color=colour)]
-    return alt.layer(
+    layers = [
         near.mark_rect(opacity=0.12).encode(x=alt.X("from:Q"), x2="to:Q"),
         near.mark_rule(strokeDash=[3, 3]).encode(x=alt.X("one:Q")),
-        # Where nothing has an interval its axis would have no extent, and the page's console would say so.
-        *(bars if any(row["low"] for row in rows) else []),
-        base.mark_point(size=130, filled=True, opacity=1).encode(x=x, color=colour, shape=shape),
-    ).properties(height=max(_ROW_HEIGHT * len({row["pair"] for row in rows}), 70))
+    ]
+    if known:
+        layers += [bars.mark_rule(strokeWidth=2.5).encode(x=alt.X("low:Q"), x2="high:Q", color=colour)]
+    layers += [points.mark_point(size=130, filled=True, opacity=1).encode(x=x, color=colour, shape=shape)]
+    return alt.layer(*layers).properties(height=max(_ROW_HEIGHT * len(pairs), 70))

@@ -44,6 +44,7 @@ def configuration(tone: Mapping[str, str] = LIGHT) -> dict[str, Any]:
             "labelFontSize": 12, "titleFontSize": 12, "titleFontWeight": "normal", "labelLimit": 220,
             "domain": False, "ticks": False, "labelPadding": 6,
         },
+        "axisX": {"labelSeparation": 6},
         "axisY": {"labelColor": ink},
         "legend": {
             "labelColor": ink, "labelFontSize": 12, "orient": "top", "title": None, "symbolSize": 90,

@@ -163,7 +163,7 @@ _VERBS = {"energy per sample": "uses", "time": "takes"}
 def _decided(words: str, found: Difference, other: str) -> str:
     """Return what an interval says; before "cannot be told" and "the same", what could have been seen."""
     interval = change(found.ratio, found.low, found.high)
-    seen = f"by {words}, where a difference of {_seen(found.smallest_ratio)} could be seen,"
+    seen = f"by {words}, where a difference of {could_see(found.smallest_ratio)} could be seen,"
     if found.outcome is Outcome.OPEN:
         return f"{seen} cannot be told from {other} ({interval})"
     if found.outcome is Outcome.EQUIVALENT:
@@ -190,13 +190,14 @@ def _few(findings: Sequence[Finding]) -> str:
     ratios = [
         one.smallest_ratio_t for finding in findings for _, one in _known(finding) if one.smallest_ratio_t
     ]
-    seen = list(dict.fromkeys(_seen(ratio) for ratio in sorted(ratios)))
+    seen = list(dict.fromkeys(could_see(ratio) for ratio in sorted(ratios)))
     between = f"{seen[0]} at best and {seen[-1]} at worst" if len(findings) > 1 else " and ".join(seen)
     could = f", Student's t could see {between}" if seen else ""
     return f"a 95% interval takes {FEWEST_PAIRS} rounds{could}"
 
 
-def _seen(ratio: float | None) -> str:
+def could_see(ratio: float | None) -> str:
+    """Return the smallest difference that could be seen: ``4.2%``, ``a factor of 3``, or ``nothing``."""
     if ratio is None:
         return "nothing"
     return f"{100 * (ratio - 1):.1f}%" if ratio < 2 else f"a factor of {ratio:.3g}"  # noqa: PLR2004

@@ -1,9 +1,12 @@
 const { config, charts } = JSON.parse(document.getElementById("charts").textContent);
 const views = {};
+const narrow = 400; // pixels
 
 const drawn = [...document.querySelectorAll("[data-chart]")].map(async (place) => {
   const key = place.dataset.chart;
-  const options = { config, mode: "vega-lite", actions: false, renderer: "svg", tooltip: { disableDefaultStyle: true } };
+  // Beside the labels of its axis a phone's plot is narrower than three entries of a legend in a row.
+  const legend = place.clientWidth < narrow ? { ...config.legend, columns: 1 } : config.legend;
+  const options = { config: { ...config, legend }, mode: "vega-lite", actions: false, renderer: "svg", tooltip: { disableDefaultStyle: true } };
   const { view } = await window.vegaEmbed(place, charts[key], options);
   views[key] = view;
   place.style.minHeight = "";
