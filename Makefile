@@ -7,7 +7,7 @@ STAMP := $(VENV)/.installed
 DEV_STAMP := $(VENV)/.installed-dev
 LAUNCHER ?= auto
 
-.PHONY: bench test lint unit cloud-check cuda-images gate-noise gpu-faults zeus-agreement aa-pairs kill-campaign fuzz-campaign soak soak-run audit protos wheel locks footprint clean help
+.PHONY: bench test lint unit cloud-check sky cuda-images gate-noise gpu-faults zeus-agreement aa-pairs kill-campaign fuzz-campaign soak soak-run audit protos wheel locks footprint clean help
 
 help:  ## what the targets do
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -73,9 +73,16 @@ aa-pairs: $(DEV_STAMP)  ## 20 pairs of one cell against itself (needs an NVIDIA 
 	$(BIN)/greenbench up pytorch --device cuda --launcher venv
 	$(BIN)/python -m campaigns.aa_pairs --kept docs/results/aa-pairs.json
 
-cloud-check: $(DEV_STAMP)  ## SkyPilot's own parser, in an environment apart, reads the task
-	test -x $(VENV)-sky/bin/sky || ($(PYTHON) -m venv $(VENV)-sky && $(VENV)-sky/bin/pip install --quiet skypilot)
+SKY_STAMP := $(VENV)-sky/.installed
+$(SKY_STAMP): tests/cloud/skypilot.lock
+	$(PYTHON) -m venv $(VENV)-sky
+	$(VENV)-sky/bin/python -m pip install --quiet --requirement $<
+	touch $@
+
+cloud-check: $(DEV_STAMP) $(SKY_STAMP)  ## the parsers of SkyPilot, in an environment apart, and of Slurm, where installed, read cloud/
 	GREENBENCH_SKY_PYTHON=$(CURDIR)/$(VENV)-sky/bin/python $(BIN)/pytest tests/cloud
+
+sky: $(SKY_STAMP)  ## SkyPilot as CI has it, in an environment apart
 
 N ?= 200
 KILLED ?= venv
