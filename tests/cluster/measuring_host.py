@@ -72,7 +72,7 @@ def run(arguments):
         shard=ShardEntry(
             index=shard.index, count=shard.count, blocks=tuple(block.block_id for block in blocks)
         ),
-        fleet_node=options["--fleet-node"],
+        fleet_node=options.get("--fleet-node"),
         order=tuple(load.load_id for load in plan.loads),
         host={"host_id": STATE.name},
         device="cpu",
