@@ -158,6 +158,28 @@ def test_other_packages_than_the_first_hosts_are_turned_away(measured, tmp_path)
     assert refused["reasons"] == ["pytorch is built from b, on the first host from a"]
 
 
+def test_other_images_are_turned_away_before_work_and_those_built_apart_are_named(measured, tmp_path):
+    about = {
+        "requirements": {"pytorch": "l"},
+        "contents": {"pytorch": "c"},
+        "images": {"pytorch": "sha256:i"},
+    }
+    outcome = measured(
+        LocalHost("one", **about),
+        LocalHost("two", **about | {"contents": {"pytorch": "other"}}),
+        LocalHost("three", **about | {"images": {"pytorch": "sha256:k"}}),
+    )
+    assert {own.fleet_node for own in StoredRun(outcome.folders[0]).manifest().shards} == {"one", "three"}
+    found = events(tmp_path)
+    (refused,) = [event for event in found if event["event"] == "host_refused"]
+    (reason,) = refused["reasons"]
+    assert reason.startswith("pytorch holds other files or packages (other) than on the first host (c)")
+    assert "two" not in {event["node"] for event in found if event["event"] == "block_started"}
+    notes = {event["node"]: event["note"] for event in found if event["event"] == "host_admitted"}
+    assert not notes["one"]
+    assert "built apart (pytorch sha256:k, on the first host sha256:i)" in notes["three"]
+
+
 def test_a_clock_that_is_off_is_told_with_the_host(measured, tmp_path):
     measured(LocalHost("one", utc_s=time.time() - 100))
     (admitted,) = [event for event in events(tmp_path) if event["event"] == "host_admitted"]

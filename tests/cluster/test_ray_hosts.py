@@ -172,6 +172,26 @@ def test_who_may_not_measure_is_named(nodes, tmp_path):
     assert {trial.host_id for trial in complete(outcome.folders[0]).trials()} == {"n1"}
 
 
+def test_a_host_with_other_images_is_named_and_gets_no_block(nodes, tmp_path):
+    nodes.add("n0")
+    nodes.add("n1", contents="other")
+    nodes.add("n2", image="sha256:apart")
+    outcome = measured(nodes, tmp_path)
+    assert not outcome.missing
+    events = log_of(tmp_path)
+    admitted = {event["card"]["host_id"]: event for event in events if event["event"] == "host_admitted"}
+    first = next(iter(admitted))
+    refused = [event for event in events if event["event"] == "host_refused"]
+    told = {reason for event in refused for reason in event["reasons"]}
+    assert all("pytorch holds other files or packages" in reason for reason in told)
+    working = {event["node"] for event in events if event["event"] == "block_started"}
+    assert refused
+    assert not working & {event["node"] for event in refused}
+    # Whoever answered first is the measure: either n1 is turned away, or n0 and n2 are.
+    assert set(admitted) == ({"n1"} if first == "n1" else {"n0", "n2"})
+    assert {trial.host_id for trial in complete(outcome.folders[0]).trials()} <= set(admitted)
+
+
 def test_a_host_that_is_cut_off_is_given_up_and_takes_part_again(nodes, tmp_path):
     nodes.add("n0")
     nodes.add("n1")
