@@ -17,7 +17,7 @@ from greenbench.cluster.agent import Programs
 from greenbench.cluster.engine import measure_fleet
 from greenbench.cluster.ray_hosts import LABELS, RESOURCE, ray_hosts
 from greenbench.cluster.request import FleetRequest
-from greenbench.core.errors import ConfigurationError
+from greenbench.core.errors import ConfigurationError, FleetError
 from greenbench.core.progress import Silence
 from greenbench.core.suite import parse_suite
 from greenbench.report.reproduce import toml_lines
@@ -251,6 +251,38 @@ def test_a_killed_controllers_run_goes_on_where_it_was(nodes, tmp_path):
     before = finished(log_of(tmp_path))
     assert len(before) < 4
     outcome = measured(nodes, tmp_path, resume=True)
+    assert not outcome.missing
+    complete(outcome.folders[0])
+    events = log_of(tmp_path)
+    at = next(number for number, event in enumerate(events) if event["event"] == "fleet_resumed")
+    again = {event["shard"] for event in events[at:] if event["event"] == "block_started"}
+    assert again == {1, 2, 3, 4} - before
+
+
+def test_a_lost_head_is_told_and_the_run_goes_on_with_another(nodes, tmp_path):
+    for name in ("n0", "n1"):
+        nodes.add(name)
+
+    def lose_the_head():
+        deadline = time.monotonic() + 90
+        while not ((tmp_path / "results" / "all.fleet.jsonl").exists() and finished(log_of(tmp_path))):
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        for process in psutil.Process().children(recursive=True):
+            if process.name() == "gcs_server":
+                process.kill()
+
+    with pytest.raises(FleetError, match=r"the Ray head at .* is silent for \d+ s .*--resume"):
+        measured(nodes, tmp_path, meanwhile=lose_the_head, window_s=1.0, answer_s=3.0)
+    before = finished(log_of(tmp_path))
+    assert 0 < len(before) < 4
+    nodes.cluster.shutdown()
+    others = Nodes(tmp_path)
+    try:
+        others.add("n2")
+        outcome = measured(others, tmp_path, window_s=1.0, resume=True)
+    finally:
+        others.cluster.shutdown()
     assert not outcome.missing
     complete(outcome.folders[0])
     events = log_of(tmp_path)
