@@ -87,7 +87,7 @@ class Clock:
 def measured(tmp_path, monkeypatch):
     monkeypatch.setenv("GREENBENCH_STATE", str(tmp_path))
 
-    def run(*hosts, again=False, protocol=None, resume=False, **changes):
+    def run(*hosts, again=False, protocol=None, resume=False, observer=None, **changes):
         matrix = {"runtime": ["pytorch"], "model": ["resnet50"], "batch_size": [1, 2]}
         values = {"name": "t", "matrix": matrix, "protocol": protocol or {"rounds": 1, "window_s": 0.01}}
         request = FleetRequest(
@@ -97,7 +97,9 @@ def measured(tmp_path, monkeypatch):
         found = LocalHosts(*hosts, again=again)
         if resume:
             request, _ = replay(request.log, version=__version__)
-        return measure_fleet(found, request, Silence(), resume=resume, clock=clock, sleep=clock.sleep)
+        return measure_fleet(
+            found, request, observer or Silence(), resume=resume, clock=clock, sleep=clock.sleep
+        )
 
     return run
 
@@ -111,6 +113,27 @@ def test_the_node_of_every_block_is_in_the_manifest(measured):
     shards = StoredRun(outcome.folders[0]).manifest().shards
     assert {own.fleet_node for own in shards} == {"one", "two"}
     assert not outcome.missing
+
+
+class Listening(Silence):
+    def __init__(self):
+        self.notes, self.trials = [], []
+
+    def note(self, text):
+        self.notes.append(text)
+
+    def trial_ended(self, trial):
+        self.trials.append(trial)
+
+
+def test_progress_of_all_hosts_is_heard_in_one_place(measured):
+    heard = Listening()
+    outcome = measured(LocalHost("one"), LocalHost("two"), observer=heard)
+    kept = {trial.trial_id for trial in StoredRun(outcome.folders[0]).trials()}
+    assert sorted(trial.trial_id for trial in heard.trials) == sorted(kept)
+    for name in ("one", "two"):
+        assert any(note.startswith(f"{name} measures: A") for note in heard.notes)
+        assert any(note.startswith(f"{name}: begins shard ") for note in heard.notes)
 
 
 def test_a_controller_that_fails_is_tried_again_and_trials_are_there_once(measured, tmp_path):

@@ -11,12 +11,14 @@ from pathlib import Path
 
 import psutil
 import pytest
+import ray
 from ray.cluster_utils import Cluster
 
 from greenbench.cluster.agent import Programs
 from greenbench.cluster.engine import measure_fleet
-from greenbench.cluster.ray_hosts import LABELS, RESOURCE, ray_hosts
+from greenbench.cluster.ray_hosts import LABELS, RESOURCE, RayHosts, ray_hosts
 from greenbench.cluster.request import FleetRequest
+from greenbench.cluster.shards import HostLostError
 from greenbench.core.errors import ConfigurationError, FleetError
 from greenbench.core.progress import Silence
 from greenbench.core.suite import parse_suite
@@ -170,6 +172,28 @@ def test_who_may_not_measure_is_named(nodes, tmp_path):
         measured(nodes, tmp_path, run_id="b", gpu_model="H100")
     outcome = measured(nodes, tmp_path, run_id="c", gpu_model="a")
     assert {trial.host_id for trial in complete(outcome.folders[0]).trials()} == {"n1"}
+
+
+def test_a_host_measures_for_one_asker_at_a_time(nodes):
+    nodes.add("n0")
+    with ray_hosts(nodes.cluster.address, PROGRAMS, answer_s=3.0) as first:
+        (mine,) = first.arrived()
+        assert mine.card("", "venv", "cpu").host_id == "n0"
+        second = RayHosts(ray, PROGRAMS, answer_s=3.0)
+        (waiting,) = second.arrived()
+        with pytest.raises(HostLostError, match="did not answer 'hear' in 3 s"):
+            waiting.hear()
+        first.end()
+        assert waiting.card("", "venv", "cpu").host_id == "n0"
+        second.end()
+
+
+def test_a_host_whose_clock_is_off_is_named_and_measures(nodes, tmp_path):
+    nodes.add("n0", clock=3600)
+    outcome = measured(nodes, tmp_path)
+    complete(outcome.folders[0])
+    (admitted,) = [event for event in log_of(tmp_path) if event["event"] == "host_admitted"]
+    assert "its time of day is off by" in admitted["note"]
 
 
 def test_a_host_with_other_images_is_named_and_gets_no_block(nodes, tmp_path):
