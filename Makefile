@@ -76,7 +76,7 @@ aa-pairs: $(DEV_STAMP)  ## 20 pairs of one cell against itself (needs an NVIDIA 
 SKY_STAMP := $(VENV)-sky/.installed
 $(SKY_STAMP): tests/cloud/skypilot.lock
 	$(PYTHON) -m venv $(VENV)-sky
-	$(VENV)-sky/bin/python -m pip install --quiet --requirement $<
+	$(VENV)-sky/bin/python -m pip install --quiet --require-hashes --requirement $<
 	touch $@
 
 cloud-check: $(DEV_STAMP) $(SKY_STAMP)  ## the parsers of SkyPilot, in an environment apart, and of Slurm, where installed, read cloud/
@@ -121,15 +121,15 @@ audit: $(DEV_STAMP)  ## ask the advisory service about every pinned requirement 
 
 # torch for the CPU comes from an index of its own, whose files PyPI does not know: that lock stays without.
 HASHED = $(filter-out docker/requirements/pytorch-cpu.lock,$(wildcard docker/requirements/*.lock))
-locks: $(VENV)/bin/python  ## ask PyPI for the hashes of the versions that the locks pin, and for the controller's newest
+locks: $(VENV)/bin/python  ## ask PyPI for the hashes of the versions that the locks pin, and for the newest of the controller and SkyPilot
 	$(PYTHON) -m venv $(VENV)-locks && $(VENV)-locks/bin/pip install --quiet 'uv>=0.9'
 	for lock in $(HASHED); do { grep '^#' "$$lock"; $(VENV)-locks/bin/uv pip compile "$$lock" --quiet --no-config \
 	  --default-index https://pypi.org/simple --no-deps --generate-hashes --no-annotate --no-header --native-tls \
 	  --python-version 3.11 --python-platform x86_64-manylinux_2_28; } > "$$lock.new" && mv "$$lock.new" "$$lock" || exit 1; done
-	{ grep '^#' controller/requirements.lock; $(VENV)-locks/bin/uv pip compile pyproject.toml --quiet --no-config \
+	for pair in pyproject.toml:controller/requirements.lock tests/cloud/skypilot.in:tests/cloud/skypilot.lock; do \
+	  lock=$${pair#*:}; { grep '^#' "$$lock"; $(VENV)-locks/bin/uv pip compile "$${pair%:*}" --quiet --no-config \
 	  --default-index https://pypi.org/simple --generate-hashes --no-annotate --no-header --native-tls \
-	  --universal --python-version 3.11; } > controller/requirements.lock.new && \
-	  mv controller/requirements.lock.new controller/requirements.lock
+	  --universal --python-version 3.11; } > "$$lock.new" && mv "$$lock.new" "$$lock" || exit 1; done
 
 clean:  ## remove environments, state and caches of this clone
 	rm -rf $(VENV) $(VENV)-locks $(VENV)-sky $(VENV)-zeus $(VENV)-audit .venvs .state dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
