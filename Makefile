@@ -7,7 +7,7 @@ STAMP := $(VENV)/.installed
 DEV_STAMP := $(VENV)/.installed-dev
 LAUNCHER ?= auto
 
-.PHONY: bench test lint unit cloud-check sky cuda-images gate-noise gpu-faults zeus-agreement aa-pairs kill-campaign fuzz-campaign soak soak-run audit protos wheel locks footprint clean help
+.PHONY: bench test lint unit cloud-check sky fleet cuda-images gate-noise gpu-faults zeus-agreement aa-pairs kill-campaign fuzz-campaign soak soak-run audit protos wheel locks footprint clean help
 
 help:  ## what the targets do
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -53,6 +53,9 @@ wheel: $(DEV_STAMP)  ## build dist/greenbench-*.whl
 
 footprint: $(DEV_STAMP)  ## what greenbench itself costs
 	$(BIN)/python -m benchmarks.footprint
+
+fleet: $(DEV_STAMP)  ## wall time against 1, 2, 4 and 8 Ray nodes of this machine (about 30 min, goes on after a break)
+	$(BIN)/python -m benchmarks.fleet --kept docs/results/fleet.json
 
 cuda-images: $(DEV_STAMP)  ## build every CUDA image, start it, look for missing libraries (no GPU needed)
 	$(BIN)/python -m campaigns.cuda_images $(RUNTIMES)
