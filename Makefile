@@ -54,8 +54,9 @@ wheel: $(DEV_STAMP)  ## build dist/greenbench-*.whl
 footprint: $(DEV_STAMP)  ## what greenbench itself costs
 	$(BIN)/python -m benchmarks.footprint
 
-fleet: $(DEV_STAMP)  ## wall time against 1, 2, 4 and 8 Ray nodes of this machine (about 30 min, goes on after a break)
-	$(BIN)/python -m benchmarks.fleet --kept docs/results/fleet.json
+KEPT ?= docs/results/fleet.json
+fleet: $(DEV_STAMP)  ## wall time against 1, 2, 4 and 8 Ray nodes of this machine (30 min, goes on after a break; KEPT=FILE.json elsewhere)
+	$(BIN)/python -m benchmarks.fleet --kept $(KEPT)
 
 cuda-images: $(DEV_STAMP)  ## build every CUDA image, start it, look for missing libraries (no GPU needed)
 	$(BIN)/python -m campaigns.cuda_images $(RUNTIMES)
@@ -82,7 +83,7 @@ $(SKY_STAMP): tests/cloud/skypilot.lock
 	$(VENV)-sky/bin/python -m pip install --quiet --require-hashes --requirement $<
 	touch $@
 
-cloud-check: $(DEV_STAMP) $(SKY_STAMP)  ## the parsers of SkyPilot, in an environment apart, and of Slurm, where installed, read cloud/
+cloud-check: $(DEV_STAMP) $(SKY_STAMP)  ## SkyPilot, in an environment apart, and Slurm, where installed, read and run cloud/
 	GREENBENCH_SKY_PYTHON=$(CURDIR)/$(VENV)-sky/bin/python $(BIN)/pytest tests/cloud
 
 sky: $(SKY_STAMP)  ## SkyPilot as CI has it, in an environment apart
