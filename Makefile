@@ -7,7 +7,7 @@ STAMP := $(VENV)/.installed
 DEV_STAMP := $(VENV)/.installed-dev
 LAUNCHER ?= auto
 
-.PHONY: bench test lint unit cloud-check cuda-images gate-noise gpu-faults zeus-agreement aa-pairs kill-campaign fuzz-campaign soak soak-run audit protos wheel locks footprint clean help
+.PHONY: bench test lint unit cloud-check sky fleet cuda-images gate-noise gpu-faults zeus-agreement aa-pairs kill-campaign fuzz-campaign soak soak-run audit protos wheel locks footprint clean help
 
 help:  ## what the targets do
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -54,6 +54,10 @@ wheel: $(DEV_STAMP)  ## build dist/greenbench-*.whl
 footprint: $(DEV_STAMP)  ## what greenbench itself costs
 	$(BIN)/python -m benchmarks.footprint
 
+KEPT ?= docs/results/fleet.json
+fleet: $(DEV_STAMP)  ## wall time against 1, 2, 4 and 8 Ray nodes of this machine (30 min, goes on after a break; KEPT=FILE.json elsewhere)
+	$(BIN)/python -m benchmarks.fleet --kept $(KEPT)
+
 cuda-images: $(DEV_STAMP)  ## build every CUDA image, start it, look for missing libraries (no GPU needed)
 	$(BIN)/python -m campaigns.cuda_images $(RUNTIMES)
 
@@ -73,9 +77,16 @@ aa-pairs: $(DEV_STAMP)  ## 20 pairs of one cell against itself (needs an NVIDIA 
 	$(BIN)/greenbench up pytorch --device cuda --launcher venv
 	$(BIN)/python -m campaigns.aa_pairs --kept docs/results/aa-pairs.json
 
-cloud-check: $(DEV_STAMP)  ## SkyPilot's own parser, in an environment apart, reads the task
-	test -x $(VENV)-sky/bin/sky || ($(PYTHON) -m venv $(VENV)-sky && $(VENV)-sky/bin/pip install --quiet skypilot)
+SKY_STAMP := $(VENV)-sky/.installed
+$(SKY_STAMP): tests/cloud/skypilot.lock
+	$(PYTHON) -m venv $(VENV)-sky
+	$(VENV)-sky/bin/python -m pip install --quiet --require-hashes --requirement $<
+	touch $@
+
+cloud-check: $(DEV_STAMP) $(SKY_STAMP)  ## SkyPilot, in an environment apart, and Slurm, where installed, read and run cloud/
 	GREENBENCH_SKY_PYTHON=$(CURDIR)/$(VENV)-sky/bin/python $(BIN)/pytest tests/cloud
+
+sky: $(SKY_STAMP)  ## SkyPilot as CI has it, in an environment apart
 
 N ?= 200
 KILLED ?= venv
@@ -114,15 +125,15 @@ audit: $(DEV_STAMP)  ## ask the advisory service about every pinned requirement 
 
 # torch for the CPU comes from an index of its own, whose files PyPI does not know: that lock stays without.
 HASHED = $(filter-out docker/requirements/pytorch-cpu.lock,$(wildcard docker/requirements/*.lock))
-locks: $(VENV)/bin/python  ## ask PyPI for the hashes of the versions that the locks pin, and for the controller's newest
+locks: $(VENV)/bin/python  ## ask PyPI for the hashes of the versions that the locks pin, and for the newest of the controller and SkyPilot
 	$(PYTHON) -m venv $(VENV)-locks && $(VENV)-locks/bin/pip install --quiet 'uv>=0.9'
 	for lock in $(HASHED); do { grep '^#' "$$lock"; $(VENV)-locks/bin/uv pip compile "$$lock" --quiet --no-config \
 	  --default-index https://pypi.org/simple --no-deps --generate-hashes --no-annotate --no-header --native-tls \
 	  --python-version 3.11 --python-platform x86_64-manylinux_2_28; } > "$$lock.new" && mv "$$lock.new" "$$lock" || exit 1; done
-	{ grep '^#' controller/requirements.lock; $(VENV)-locks/bin/uv pip compile pyproject.toml --quiet --no-config \
+	for pair in pyproject.toml:controller/requirements.lock tests/cloud/skypilot.in:tests/cloud/skypilot.lock; do \
+	  lock=$${pair#*:}; { grep '^#' "$$lock"; $(VENV)-locks/bin/uv pip compile "$${pair%:*}" --quiet --no-config \
 	  --default-index https://pypi.org/simple --generate-hashes --no-annotate --no-header --native-tls \
-	  --universal --python-version 3.11; } > controller/requirements.lock.new && \
-	  mv controller/requirements.lock.new controller/requirements.lock
+	  --universal --python-version 3.11; } > "$$lock.new" && mv "$$lock.new" "$$lock" || exit 1; done
 
 clean:  ## remove environments, state and caches of this clone
 	rm -rf $(VENV) $(VENV)-locks $(VENV)-sky $(VENV)-zeus $(VENV)-audit .venvs .state dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

@@ -1,12 +1,13 @@
 """The cloud's files: read by their own parsers where there, and run against a greenbench that listens."""
 
+import json
 import os
-import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
 import yaml
+from tests.needed import not_here
 
 from greenbench.core.shard import parse_shard
 
@@ -99,21 +100,47 @@ def test_bash_reads_every_script():
         subprocess.run(["bash", "-n"], input=script, text=True, check=True)
 
 
-@pytest.mark.skipif(shutil.which("sbatch") is None, reason="Slurm is not here")
-def test_slurm_takes_the_script():
-    command = ["sbatch", "--test-only", "--array=1-2", str(SLURM)]
-    subprocess.run(command, check=True, capture_output=True)
+PARSE = """\
+import json, sys, sky
+task = sky.Task.from_yaml(sys.argv[1])
+(resources,) = task.resources
+json.dump({"nodes": task.num_nodes, "envs": task.envs, "accelerators": resources.accelerators,
+           "setup": task.setup, "run": task.run}, sys.stdout)
+"""
 
 
-@pytest.mark.skipif(
-    "GREENBENCH_SKY_PYTHON" not in os.environ, reason="`make cloud-check` installs SkyPilot apart"
-)
-def test_skypilot_takes_the_task():
-    program = (
-        "import sys, sky\n"
-        "task = sky.Task.from_yaml(sys.argv[1])\n"
-        "print(task.num_nodes, *sorted(task.envs), *[dict(r.accelerators) for r in task.resources])\n"
-    )
-    command = [os.environ["GREENBENCH_SKY_PYTHON"], "-c", program, str(SKY)]
-    done = subprocess.run(command, check=True, capture_output=True, text=True, cwd=CLOUD.parent)
-    assert done.stdout.split() == ["1", "LAUNCHER", "SEED", "SETTINGS", "SUITE", "{'H100':", "1}"]
+@pytest.fixture
+def sky_parses(tmp_path):
+    """Have SkyPilot read a task file, in its own environment and home."""
+    python = os.environ.get("GREENBENCH_SKY_PYTHON")
+    if not python:
+        not_here("SkyPilot's Python in GREENBENCH_SKY_PYTHON (`make cloud-check` installs and names it)")
+
+    def parse(file):
+        return subprocess.run(
+            [python, "-c", PARSE, str(file)],
+            env=os.environ | {"HOME": str(tmp_path), "SKYPILOT_DISABLE_USAGE_COLLECTION": "1"},
+            capture_output=True,
+            text=True,
+            check=False,
+            cwd=CLOUD.parent,
+        )
+
+    return parse
+
+
+def test_skypilot_takes_the_task_as_it_is_written(sky_parses):
+    done = sky_parses(SKY)
+    assert done.returncode == 0, done.stderr
+    written = sky_task()
+    read = json.loads(done.stdout)
+    assert read.pop("accelerators") == {"H100": 1}
+    assert read == {"nodes": 1, "envs": written["envs"], "setup": written["setup"], "run": written["run"]}
+
+
+def test_skypilot_refuses_a_key_that_it_does_not_know(sky_parses, tmp_path):
+    file = tmp_path / "task.yaml"
+    file.write_text(SKY.read_text().replace("num_nodes:", "number_of_nodes:"))
+    done = sky_parses(file)
+    assert done.returncode != 0
+    assert "number_of_nodes" in done.stdout + done.stderr

@@ -1,7 +1,8 @@
 """A controller for tests of the engine: writes a real shard's folder, in windows that only sleep.
 
 ``python measuring_host.py card SUITE LAUNCHER DEVICE`` and ``python measuring_host.py run SUITE --out ...``.
-What goes wrong is said by files in GREENBENCH_STATE: ``version``, ``clock``, ``window``.
+What goes wrong is said by files in GREENBENCH_STATE: ``version``, ``clock``, ``window``, ``lock``,
+``contents``, ``image``.
 """
 
 import json
@@ -38,6 +39,8 @@ def card():
         "device": "cpu",
         "model": "a model",
         "requirements": {"pytorch": said("lock", "l")},
+        "contents": {"pytorch": said("contents", "c")},
+        "images": {"pytorch": said("image", "sha256:i")},
         "utc_s": time.time() + float(said("clock", "0")),
     }
     sys.stdout.write(json.dumps(values) + "\n")
@@ -72,7 +75,7 @@ def run(arguments):
         shard=ShardEntry(
             index=shard.index, count=shard.count, blocks=tuple(block.block_id for block in blocks)
         ),
-        fleet_node=options["--fleet-node"],
+        fleet_node=options.get("--fleet-node"),
         order=tuple(load.load_id for load in plan.loads),
         host={"host_id": STATE.name},
         device="cpu",

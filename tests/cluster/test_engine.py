@@ -87,7 +87,7 @@ class Clock:
 def measured(tmp_path, monkeypatch):
     monkeypatch.setenv("GREENBENCH_STATE", str(tmp_path))
 
-    def run(*hosts, again=False, protocol=None, resume=False, **changes):
+    def run(*hosts, again=False, protocol=None, resume=False, observer=None, **changes):
         matrix = {"runtime": ["pytorch"], "model": ["resnet50"], "batch_size": [1, 2]}
         values = {"name": "t", "matrix": matrix, "protocol": protocol or {"rounds": 1, "window_s": 0.01}}
         request = FleetRequest(
@@ -97,7 +97,9 @@ def measured(tmp_path, monkeypatch):
         found = LocalHosts(*hosts, again=again)
         if resume:
             request, _ = replay(request.log, version=__version__)
-        return measure_fleet(found, request, Silence(), resume=resume, clock=clock, sleep=clock.sleep)
+        return measure_fleet(
+            found, request, observer or Silence(), resume=resume, clock=clock, sleep=clock.sleep
+        )
 
     return run
 
@@ -111,6 +113,27 @@ def test_the_node_of_every_block_is_in_the_manifest(measured):
     shards = StoredRun(outcome.folders[0]).manifest().shards
     assert {own.fleet_node for own in shards} == {"one", "two"}
     assert not outcome.missing
+
+
+class Listening(Silence):
+    def __init__(self):
+        self.notes, self.trials = [], []
+
+    def note(self, text):
+        self.notes.append(text)
+
+    def trial_ended(self, trial):
+        self.trials.append(trial)
+
+
+def test_progress_of_all_hosts_is_heard_in_one_place(measured):
+    heard = Listening()
+    outcome = measured(LocalHost("one"), LocalHost("two"), observer=heard)
+    kept = {trial.trial_id for trial in StoredRun(outcome.folders[0]).trials()}
+    assert sorted(trial.trial_id for trial in heard.trials) == sorted(kept)
+    for name in ("one", "two"):
+        assert any(note.startswith(f"{name} measures: A") for note in heard.notes)
+        assert any(note.startswith(f"{name}: begins shard ") for note in heard.notes)
 
 
 def test_a_controller_that_fails_is_tried_again_and_trials_are_there_once(measured, tmp_path):
@@ -156,6 +179,28 @@ def test_other_packages_than_the_first_hosts_are_turned_away(measured, tmp_path)
     assert {own.fleet_node for own in StoredRun(outcome.folders[0]).manifest().shards} == {"one"}
     (refused,) = [event for event in events(tmp_path) if event["event"] == "host_refused"]
     assert refused["reasons"] == ["pytorch is built from b, on the first host from a"]
+
+
+def test_other_images_are_turned_away_before_work_and_those_built_apart_are_named(measured, tmp_path):
+    about = {
+        "requirements": {"pytorch": "l"},
+        "contents": {"pytorch": "c"},
+        "images": {"pytorch": "sha256:i"},
+    }
+    outcome = measured(
+        LocalHost("one", **about),
+        LocalHost("two", **about | {"contents": {"pytorch": "other"}}),
+        LocalHost("three", **about | {"images": {"pytorch": "sha256:k"}}),
+    )
+    assert {own.fleet_node for own in StoredRun(outcome.folders[0]).manifest().shards} == {"one", "three"}
+    found = events(tmp_path)
+    (refused,) = [event for event in found if event["event"] == "host_refused"]
+    (reason,) = refused["reasons"]
+    assert reason.startswith("pytorch holds other files or packages (other) than on the first host (c)")
+    assert "two" not in {event["node"] for event in found if event["event"] == "block_started"}
+    notes = {event["node"]: event["note"] for event in found if event["event"] == "host_admitted"}
+    assert not notes["one"]
+    assert "built apart (pytorch sha256:k, on the first host sha256:i)" in notes["three"]
 
 
 def test_a_clock_that_is_off_is_told_with_the_host(measured, tmp_path):

@@ -11,13 +11,15 @@ from pathlib import Path
 
 import psutil
 import pytest
+import ray
 from ray.cluster_utils import Cluster
 
 from greenbench.cluster.agent import Programs
 from greenbench.cluster.engine import measure_fleet
-from greenbench.cluster.ray_hosts import LABELS, RESOURCE, ray_hosts
+from greenbench.cluster.ray_hosts import LABELS, RESOURCE, RayHosts, ray_hosts
 from greenbench.cluster.request import FleetRequest
-from greenbench.core.errors import ConfigurationError
+from greenbench.cluster.shards import HostLostError
+from greenbench.core.errors import ConfigurationError, FleetError
 from greenbench.core.progress import Silence
 from greenbench.core.suite import parse_suite
 from greenbench.report.reproduce import toml_lines
@@ -172,6 +174,48 @@ def test_who_may_not_measure_is_named(nodes, tmp_path):
     assert {trial.host_id for trial in complete(outcome.folders[0]).trials()} == {"n1"}
 
 
+def test_a_host_measures_for_one_asker_at_a_time(nodes):
+    nodes.add("n0")
+    with ray_hosts(nodes.cluster.address, PROGRAMS, answer_s=3.0) as first:
+        (mine,) = first.arrived()
+        assert mine.card("", "venv", "cpu").host_id == "n0"
+        second = RayHosts(ray, PROGRAMS, answer_s=3.0)
+        (waiting,) = second.arrived()
+        with pytest.raises(HostLostError, match="did not answer 'hear' in 3 s"):
+            waiting.hear()
+        first.end()
+        assert waiting.card("", "venv", "cpu").host_id == "n0"
+        second.end()
+
+
+def test_a_host_whose_clock_is_off_is_named_and_measures(nodes, tmp_path):
+    nodes.add("n0", clock=3600)
+    outcome = measured(nodes, tmp_path)
+    complete(outcome.folders[0])
+    (admitted,) = [event for event in log_of(tmp_path) if event["event"] == "host_admitted"]
+    assert "its time of day is off by" in admitted["note"]
+
+
+def test_a_host_with_other_images_is_named_and_gets_no_block(nodes, tmp_path):
+    nodes.add("n0")
+    nodes.add("n1", contents="other")
+    nodes.add("n2", image="sha256:apart")
+    outcome = measured(nodes, tmp_path)
+    assert not outcome.missing
+    events = log_of(tmp_path)
+    admitted = {event["card"]["host_id"]: event for event in events if event["event"] == "host_admitted"}
+    first = next(iter(admitted))
+    refused = [event for event in events if event["event"] == "host_refused"]
+    told = {reason for event in refused for reason in event["reasons"]}
+    assert all("pytorch holds other files or packages" in reason for reason in told)
+    working = {event["node"] for event in events if event["event"] == "block_started"}
+    assert refused
+    assert not working & {event["node"] for event in refused}
+    # Whoever answered first is the measure: either n1 is turned away, or n0 and n2 are.
+    assert set(admitted) == ({"n1"} if first == "n1" else {"n0", "n2"})
+    assert {trial.host_id for trial in complete(outcome.folders[0]).trials()} <= set(admitted)
+
+
 def test_a_host_that_is_cut_off_is_given_up_and_takes_part_again(nodes, tmp_path):
     nodes.add("n0")
     nodes.add("n1")
@@ -231,6 +275,38 @@ def test_a_killed_controllers_run_goes_on_where_it_was(nodes, tmp_path):
     before = finished(log_of(tmp_path))
     assert len(before) < 4
     outcome = measured(nodes, tmp_path, resume=True)
+    assert not outcome.missing
+    complete(outcome.folders[0])
+    events = log_of(tmp_path)
+    at = next(number for number, event in enumerate(events) if event["event"] == "fleet_resumed")
+    again = {event["shard"] for event in events[at:] if event["event"] == "block_started"}
+    assert again == {1, 2, 3, 4} - before
+
+
+def test_a_lost_head_is_told_and_the_run_goes_on_with_another(nodes, tmp_path):
+    for name in ("n0", "n1"):
+        nodes.add(name)
+
+    def lose_the_head():
+        deadline = time.monotonic() + 90
+        while not ((tmp_path / "results" / "all.fleet.jsonl").exists() and finished(log_of(tmp_path))):
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        for process in psutil.Process().children(recursive=True):
+            if process.name() == "gcs_server":
+                process.kill()
+
+    with pytest.raises(FleetError, match=r"the Ray head at .* is silent for \d+ s .*--resume"):
+        measured(nodes, tmp_path, meanwhile=lose_the_head, window_s=1.0, answer_s=3.0)
+    before = finished(log_of(tmp_path))
+    assert 0 < len(before) < 4
+    nodes.cluster.shutdown()
+    others = Nodes(tmp_path)
+    try:
+        others.add("n2")
+        outcome = measured(others, tmp_path, window_s=1.0, resume=True)
+    finally:
+        others.cluster.shutdown()
     assert not outcome.missing
     complete(outcome.folders[0])
     events = log_of(tmp_path)

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from tests.cluster.network import network
 from tests.cluster.test_ray_hosts import DRIVER, begun_on, complete, log_of, suite
+from tests.needed import not_here
 
 from greenbench.cluster.ray_hosts import RESOURCE
 from greenbench.report.reproduce import toml_lines
@@ -20,9 +21,6 @@ pytestmark = [
     pytest.mark.ray,
     pytest.mark.timeout(300),
     pytest.mark.filterwarnings("default"),
-    pytest.mark.skipif(
-        os.getuid() != 0 or not shutil.which("ip"), reason="network namespaces need root and iproute2"
-    ),
 ]
 
 RAY = str(Path(sys.executable).with_name("ray"))
@@ -31,6 +29,8 @@ PORT = 6379
 
 @pytest.fixture
 def cables():
+    if os.getuid() != 0 or not shutil.which("ip"):
+        not_here("root and iproute2 for network namespaces")
     with network(3) as laid:
         yield laid
 

@@ -129,6 +129,7 @@ def test_another_host_starts_the_same_image_without_building(pushed, registry, h
     assert pulled.pulled
     assert not pulled.reused
     assert not list(settings.state.logs.glob("build-*"))
+    assert launcher.built(RUNTIME, "cpu").contents_sha256 == build.contents_sha256
     with launcher.start(RUNTIME, "cpu") as instance:
         wait_ready(instance, deadline_s=60)
     assert launcher.build(RUNTIME, "cpu", Silence()).reused
@@ -149,7 +150,9 @@ def test_an_image_built_here_gives_way_to_the_registrys(pushed, registry, host, 
     build, _ = pushed
     forget(engine)
     launcher, settings = host()
-    launcher.build(RUNTIME, "cpu", Silence())
+    here = launcher.build(RUNTIME, "cpu", Silence())
+    # By this the hosts of a fleet tell images that hold the same from others, before any is given work.
+    assert here.contents_sha256 == build.contents_sha256
     again = DockerLauncher(replace(settings, exchange=exchange_of(push=None, pull=registry)), engine)
     assert again.build(RUNTIME, "cpu", Silence()).reference == build.reference
     again.down(images=True)

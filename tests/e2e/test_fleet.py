@@ -9,6 +9,7 @@ import pytest
 from ray.cluster_utils import Cluster
 
 from greenbench.cluster.ray_hosts import RESOURCE
+from greenbench.results.events import read_events
 
 pytestmark = [
     pytest.mark.runtime,
@@ -59,3 +60,8 @@ def test_two_hosts_measure_one_plan_for_real(greenbench, cluster, short, tmp_pat
     manifests = json.loads((folder / "manifest.json").read_text())["shards"]
     assert len({manifest["fleet_node"] for manifest in manifests}) == 2
     assert (folder / "report.html").exists()
+    log = read_events(folder.with_name(f"{folder.name}.fleet.jsonl"))
+    cards = [event["card"] for event in log if event["event"] == "host_admitted"]
+    assert {card["launcher"] for card in cards} == {"venv"}
+    runtimes = {row["runtime"] for row in rows}
+    assert all(set(card["contents"]) == runtimes and not card["images"] for card in cards)

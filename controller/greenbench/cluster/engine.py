@@ -12,7 +12,7 @@ from greenbench import __version__
 from greenbench.bench.planning import blocks_in
 from greenbench.cluster.agent import Heard
 from greenbench.cluster.asking import ask_all
-from greenbench.cluster.card import HostCard, clock_note, refusals
+from greenbench.cluster.card import HostCard, clock_note, image_note, refusals
 from greenbench.cluster.dispatch import Dispatch, Task
 from greenbench.cluster.replay import ADMITTED, DEALT, FINISHED, STARTED, Replay, replay, started
 from greenbench.cluster.request import FleetRequest
@@ -181,6 +181,7 @@ class Fleet:
             self.observer.note(self.turned_away[-1])
             self.log.append("host_refused", node=host.name, reasons=reasons)
             return
+        note = "; ".join(filter(None, (note, image_note(card, self.like))))
         self.like = self.like or card
         self.there[host.name] = (host, kind)
         self.observer.note(f"{host.name} measures: {kind}" + (f"; {note}" if note else ""))

@@ -7,6 +7,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from greenbench import __version__
 from greenbench.bench.context import Options, open_context
@@ -15,6 +16,7 @@ from greenbench.bench.prepared import builds_of, need_models
 from greenbench.bench.suites import load_suite
 from greenbench.cluster.card import HostCard
 from greenbench.core.errors import GreenbenchError
+from greenbench.fleet.launcher import Build
 from greenbench.results.host import host_facts
 
 
@@ -43,22 +45,28 @@ def card_of(suite_file: Path, *, launcher: str, device: str, state: Path | None)
             need_models(context.house, plan)
             house, gpu = context.house, context.meters.facts.get("gpu") or {}
             specs = builds_of(plan, context.catalogue)
-            builds = {spec.name: house.launcher.built(spec, house.device) for spec in specs}
+            builds = [house.launcher.built(spec, house.device) for spec in specs]
             return HostCard(
                 host_id=facts["host_id"],
                 greenbench_version=__version__,
                 device=house.device,
                 model=str(gpu.get("name") or facts["cpu_model"]),
                 driver=gpu.get("driver"),
-                requirements={
-                    name: build.requirements_sha256 or build.identity
-                    for name, build in builds.items()
-                    if build
-                },
+                launcher=house.launcher.name,
                 utc_s=time.time(),
+                **what_is_built([build for build in builds if build]),
             )
     except GreenbenchError as err:
         return HostCard(host_id=facts["host_id"], greenbench_version=__version__, problem=str(err))
+
+
+def what_is_built(builds: Sequence[Build]) -> dict[str, Any]:
+    """Return the fields of a card that tell by what its host measures."""
+    return {
+        "requirements": {build.runtime: build.requirements_sha256 or build.identity for build in builds},
+        "contents": {build.runtime: build.contents_sha256 for build in builds},
+        "images": {build.runtime: build.identity for build in builds if build.launcher == "docker"},
+    }
 
 
 def main(arguments: Sequence[str]) -> None:

@@ -11,7 +11,7 @@ from greenbench.cluster.agent import Heard, HostAgent, Programs
 from greenbench.cluster.card import HostCard
 from greenbench.cluster.engine import Host
 from greenbench.cluster.shards import HostLostError
-from greenbench.core.errors import ConfigurationError
+from greenbench.core.errors import ConfigurationError, FleetError
 
 RESOURCE = "greenbench_host"
 """The custom resource of which each host has one, so that nothing else of ours runs beside a window."""
@@ -86,11 +86,19 @@ class RayHosts:
         self._ray = ray
         self._programs = programs
         self._answer_s = answer_s
+        self._head = str(ray.get_runtime_context().gcs_address)
+        self._head_seen_s = time.monotonic()
         self._known: dict[str, RayHost] = {}
         self._given_up_s: dict[str, float] = {}
 
     def arrived(self) -> Iterator[Host]:
-        """Yield a host for each node that is new, or was given up a while ago and is still in the cluster."""
+        """Yield a host for each node that is new, or was given up a while ago and is still in the cluster.
+
+        Raises:
+            FleetError: The head has not answered for as long as a host may be silent.
+        """
+        if not self._head_answers():
+            return
         for node in self._ray.nodes():
             name = str(node["NodeID"])
             if not node["Alive"] or not node["Resources"].get(RESOURCE) or name in self._known:
@@ -109,9 +117,25 @@ class RayHosts:
                 self._given_up_s[name] = time.monotonic()
 
     def end(self) -> None:
-        """Kill every agent, and with it what is still measured."""
+        """Kill every agent, and with it what is still measured; without a head their nodes end them."""
+        if _unreachable(self._head):
+            return
         for host in self._known.values():
             host.end()
+
+    def _head_answers(self) -> bool:
+        # Ray itself waits a minute for its head, uninterrupted, and then ends this process.
+        why = _unreachable(self._head)
+        if not why:
+            self._head_seen_s = time.monotonic()
+            return True
+        silent_s = time.monotonic() - self._head_seen_s
+        if silent_s > self._answer_s:
+            raise FleetError(
+                f"the Ray head at {self._head} is silent for {silent_s:.0f} s ({why}); measured blocks "
+                "are kept: start it and its hosts again, and go on with --engine ray --resume"
+            )
+        return False
 
 
 @contextmanager
@@ -156,9 +180,17 @@ def _check_answers(address: str) -> None:
         port = None
     if not parts.hostname or port is None:
         raise ConfigurationError(f"--address {address!r} is not HOST:PORT, such as 10.0.0.1:6379")
-    try:
-        socket.create_connection((parts.hostname, port), timeout=5).close()
-    except OSError as err:
+    if why := _unreachable(f"{parts.hostname}:{port}"):
         raise ConfigurationError(
-            f"--address {address}: no Ray head answers ({err.strerror or err}); `ray start --head` starts one"
-        ) from err
+            f"--address {address}: no Ray head answers ({why}); `ray start --head` starts one"
+        )
+
+
+def _unreachable(address: str) -> str:
+    """Return why nothing accepts connections at ``HOST:PORT``; empty where something does."""
+    host, _, port = address.rpartition(":")
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=5).close()
+    except OSError as err:
+        return str(err.strerror or err)
+    return ""

@@ -106,7 +106,8 @@ class DockerLauncher:
         image = self._image(order)
         if image is None or self._container(order, image) is None:
             return None
-        return load_build(self._record(order), identity=str(image.id))
+        kept = load_build(self._record(order), identity=str(image.id))
+        return replace(kept, fingerprint=order.fingerprint) if kept else None
 
     def start(self, runtime: RuntimeSpec, device: str) -> ContainerInstance:
         """Start the container that `build` created, from the image that it built."""
@@ -240,6 +241,7 @@ class DockerLauncher:
             elapsed_s=elapsed_s,
             notes=made.notes,
             reference=made.reference,
+            fingerprint=order.fingerprint,
         )
 
     def _inventory(self, image: Image) -> Inventory:

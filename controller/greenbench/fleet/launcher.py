@@ -1,5 +1,7 @@
 """What a launcher is: it builds runtimes, starts one, and removes what it made."""
 
+import hashlib
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -68,6 +70,7 @@ class Build:
         notes: Sentences that `up` prints: what was handed to the build and what was not.
         reference: ``REPOSITORY@sha256:...`` by which a registry has the image; None where it was never pushed
             or pulled.
+        fingerprint: Hash of all files that went into the image; None where there is no image.
     """
 
     runtime: str
@@ -82,6 +85,14 @@ class Build:
     elapsed_s: float
     notes: tuple[str, ...] = ()
     reference: str | None = None
+    fingerprint: str | None = None
+
+    @property
+    def contents_sha256(self) -> str:
+        """Hash of what is in it: files or lock, Python, packages. Built twice, apart, it is the same."""
+        files = self.fingerprint or self.requirements_sha256
+        held = [self.launcher, files, self.python, sorted(self.packages.items())]
+        return hashlib.sha256(json.dumps(held).encode()).hexdigest()
 
     @property
     def pulled(self) -> bool:
