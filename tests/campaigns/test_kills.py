@@ -25,4 +25,4 @@ def test_a_run_that_goes_on_and_is_ended_leaves_nothing(monkeypatch):
     with tempfile.TemporaryDirectory() as folder:
         soaked = soak(Path(folder), launcher="venv", seconds=40)
     assert soaked.loads >= 3
-    assert (soaked.failed, soaked.left, soaked.status) == (0, [], INTERRUPTED)
+    assert (soaked.failures, soaked.left, soaked.status) == ([], [], INTERRUPTED)
