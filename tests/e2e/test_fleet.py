@@ -3,10 +3,14 @@
 import json
 import os
 import shutil
+import subprocess
+from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
 from ray.cluster_utils import Cluster
+from tests.e2e.conftest import GREENBENCH
+from tests.e2e.test_run import LAUNCHERS
 
 from greenbench.cluster.ray_hosts import RESOURCE
 from greenbench.results.events import read_events
@@ -20,28 +24,52 @@ pytestmark = [
 
 
 @pytest.fixture
-def cluster(built_venv, tmp_path):
+def cluster(launcher, request, tmp_path):
+    built = request.getfixturevalue(f"built_{launcher}")
     made = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
     for name in ("n0", "n1"):
         state = tmp_path / name
         # Linked, not copied: environments are large. The lock and what runs are each host's own.
         shutil.copytree(
-            built_venv,
+            built,
             state,
             copy_function=os.link,
             symlinks=True,
             ignore=shutil.ignore_patterns("lock", "run", "logs"),
         )
+        if launcher == "docker":
+            own_containers(state)
         made.add_node(num_cpus=1, resources={RESOURCE: 1}, env_vars={"GREENBENCH_STATE": str(state)})
     yield made
     made.shutdown()
+    if launcher == "docker":
+        for name in ("n0", "n1"):
+            call(tmp_path / name, "down", "--launcher", "docker")
 
 
-def test_two_hosts_measure_one_plan_for_real(greenbench, cluster, short, tmp_path):
+def own_containers(state: Path) -> None:
+    """Make a host's own containers: images are the engine's, which both hosts share here."""
+    asked = ("--launcher", "docker", "--device", "cpu", "--set", "model=mobilenet_v2")
+    call(state, "up", "pytorch", "onnxruntime", *asked)
+
+
+def call(state: Path, *arguments: str) -> None:
+    done = subprocess.run(
+        [*GREENBENCH, *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=os.environ | {"GREENBENCH_STATE": str(state)},
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+
+
+@pytest.mark.parametrize("launcher", LAUNCHERS)
+def test_two_hosts_measure_one_plan_for_real(greenbench, launcher, cluster, short, tmp_path):
     asked = (
         *short,
         "--launcher",
-        "venv",
+        launcher,
         "--rounds",
         "2",
         "--set",
@@ -62,6 +90,9 @@ def test_two_hosts_measure_one_plan_for_real(greenbench, cluster, short, tmp_pat
     assert (folder / "report.html").exists()
     log = read_events(folder.with_name(f"{folder.name}.fleet.jsonl"))
     cards = [event["card"] for event in log if event["event"] == "host_admitted"]
-    assert {card["launcher"] for card in cards} == {"venv"}
+    assert len(cards) == 2
+    assert {card["launcher"] for card in cards} == {launcher}
     runtimes = {row["runtime"] for row in rows}
-    assert all(set(card["contents"]) == runtimes and not card["images"] for card in cards)
+    for card in cards:
+        assert set(card["contents"]) == runtimes
+        assert set(card["images"]) == (runtimes if launcher == "docker" else set())
