@@ -1,6 +1,7 @@
 """Rules of the validity table, each broken on purpose beside or inside a container that a run measures."""
 
-import multiprocessing
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -36,21 +37,14 @@ def doubts(launcher, tmp_path, monkeypatch):
     return found
 
 
-def burn(until: float) -> None:
-    while time.monotonic() < until:
-        pass
-
-
 @contextmanager
-def busy(seconds: float) -> Iterator[None]:
+def busy() -> Iterator[None]:
     """Let another process use a core."""
-    process = multiprocessing.get_context("spawn").Process(target=burn, args=(time.monotonic() + seconds,))
-    process.start()
-    try:
-        yield
-    finally:
-        process.kill()
-        process.join()
+    with subprocess.Popen([sys.executable, "-c", "while True: pass"]) as process:
+        try:
+            yield
+        finally:
+            process.kill()
 
 
 class WhenMeasuring(Silence):
@@ -65,7 +59,7 @@ class WhenMeasuring(Silence):
 
 
 def test_another_process_that_uses_a_core_is_told_with_how_much_it_used(doubts):
-    with busy(120):
+    with busy():
         trial, found = doubts()
     assert found[Rule.BUSY_HOST].verdict is Verdict.DOUBTFUL
     assert found[Rule.BUSY_HOST].value > 0.3
