@@ -5,6 +5,7 @@ from types import SimpleNamespace
 
 import numpy as np
 from tests.fleet.conftest import fake_spec
+from tests.results.conftest import manifest
 
 from greenbench.bench import trial as loads
 from greenbench.bench.durations import Durations
@@ -12,7 +13,6 @@ from greenbench.bench.house import House
 from greenbench.bench.instruments import Instruments
 from greenbench.bench.rows import RunIdentity
 from greenbench.bench.schedule import Bench, execute
-from greenbench.bench.suites import load_suite
 from greenbench.core.plan import Cell, Plan, Protocol, order
 from greenbench.core.progress import Observer, Silence
 from greenbench.core.trial import Trial
@@ -21,7 +21,6 @@ from greenbench.energy.meter import MeterSet
 from greenbench.energy.validity import DEFAULT_LIMITS
 from greenbench.fleet.launcher import Launcher
 from greenbench.results.folder import RunFolder
-from greenbench.results.manifest import Manifest
 
 SAMPLE = np.arange(24, dtype=np.float32).reshape(8, 3)
 LIAR = "lie"
@@ -74,25 +73,14 @@ def measure(
     observer: Observer | None = None,
 ) -> tuple[Trial, ...]:
     """Measure a plan of the fake runtime's models into ``folder/run``."""
-    suite = load_suite("quick")
-    manifest = Manifest(
-        run_id="run",
-        created_utc="2026-01-02T00:00:00+00:00",
-        greenbench_version="0.1.0",
-        suite=suite.as_mapping(),
-        suite_sha256=suite.sha256,
-        seed=plan.seed,
-        order=tuple(load.load_id for load in plan.loads),
-        host={"host_id": "h", "energy_scope": "none"},
-        device="cpu",
-    )
+    stored = manifest(order=tuple(load.load_id for load in plan.loads))
     house = House(
         launcher=launcher,
         catalogue={"fake": fake_spec()},
         library=SimpleNamespace(need=lambda *_, **__: SimpleNamespace(path="w", sha256="aa")),
         device="cpu",
     )
-    with RunFolder.create(folder, "run", manifest) as kept:
+    with RunFolder.create(folder, "run", stored) as kept:
         bench = Bench(
             house=house,
             instruments=Instruments(meters=meters or MeterSet(), sensor_period_s=0.0, limits=DEFAULT_LIMITS),
