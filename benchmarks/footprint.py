@@ -81,7 +81,7 @@ def _parser() -> argparse.ArgumentParser:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--pairs", type=_pairs, default=20, help="least pairs")
+    parser.add_argument("--pairs", type=pairs_number, default=20, help="least pairs")
     parser.add_argument("--seconds", type=float, default=2.0, help="of each side of a pair")
     parser.add_argument("--runtime", choices=("onnxruntime", "pytorch"), default="onnxruntime")
     parser.add_argument("--model", choices=("mobilenet_v2", "resnet50"), default="mobilenet_v2")
@@ -94,7 +94,8 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _pairs(text: str) -> int:
+def pairs_number(text: str) -> int:
+    """Return a number of pairs from the command line; too few for an interval are refused."""
     number = int(text)
     if number < FEWEST:
         raise argparse.ArgumentTypeError(f"{number} pairs give no interval of 90%; at least {FEWEST}")

@@ -138,7 +138,7 @@ def commands_on(run: Path) -> tuple[Command, ...]:
 
 
 def passed_limits(
-    name: str, *, seconds: float, limit_s: float, peak_mib: float = 0.0, limit_mib: float = LIMIT_MIB
+    name: str, *, seconds: float, limit_s: float, peak_mib: float | None = None, limit_mib: float = LIMIT_MIB
 ) -> list[str]:
     """Return a sentence per limit that a measurement passed.
 
@@ -146,11 +146,11 @@ def passed_limits(
         name: What was measured.
         seconds: Wall clock.
         limit_s: What it may take.
-        peak_mib: Largest resident memory.
+        peak_mib: Largest resident memory; None where it was not measured.
         limit_mib: What it may be.
     """
     said = [f"{name} took {seconds:.1f} s, the limit is {limit_s:g} s"] if seconds > limit_s else []
-    if peak_mib > limit_mib:
+    if peak_mib is not None and peak_mib > limit_mib:
         said.append(f"{name} held {peak_mib:.0f} MiB, the limit is {limit_mib:g} MiB")
     return said
 

@@ -43,8 +43,9 @@ def shares(
         begin_ns, end_ns = event["occupied_ns"]
         load_id, attempt = event["load_id"], event["attempt"]
         spans = {(begin, end) for load, tried, begin, end in windows if (load, tried) == (load_id, attempt)}
-        spans |= {(begin, end) for load, begin, end in quiet if load == load_id and begin >= begin_ns}
-        yield _covered(span for span in spans if None not in span) / (end_ns - begin_ns)
+        spans |= {(begin, end) for load, begin, end in quiet if load == load_id and begin_ns <= begin}
+        spans = {span for span in spans if None not in span and span[1] <= end_ns}
+        yield _covered(spans) / (end_ns - begin_ns)
 
 
 def _covered(spans: Iterable[tuple[int, int]]) -> int:
@@ -92,7 +93,7 @@ def main(arguments: list[str] | None = None) -> int:
     show(lines, Console())
     if options.md:
         options.md.write_text(
-            as_markdown(lines, head(machine(), "python -m benchmarks.measured_share", note))
+            as_markdown(lines, head(machine(), f"python -m benchmarks.measured_share {options.run}", note))
         )
     return exit_status(lines)
 

@@ -16,14 +16,14 @@ from pathlib import Path
 
 from rich.console import Console
 
-from benchmarks.footprint import STATE, told
+from benchmarks.footprint import STATE, pairs_number, told
 from benchmarks.lines import Line, control_line, doubted, ratio_line
 from benchmarks.loops import BURN, PATIENCE, Effort, in_pairs, median_note, times
-from benchmarks.pairs import FEWEST
 from benchmarks.subject import SETTLE_S, Cost, Subject, opened
 from benchmarks.table import as_json, as_markdown, exit_status, head, machine, show
 from greenbench.bench.context import Context, Options, open_context
 from greenbench.core.errors import GreenbenchError
+from greenbench.fleet.catalog import select
 
 MODELS = ("resnet50", "mobilenet_v2", "bert_base")
 TITLE = "Rates inside greenbench against a bare script's"
@@ -43,8 +43,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with open_context(options) as context:
             threads = asked.threads or max(1, context.view.physical_cores - 1)
             effort = Effort(pairs=asked.pairs, seconds=asked.seconds, patience=asked.patience)
-            for runtime in asked.runtimes or list(context.catalogue):
-                lines += _of_runtime(context, runtime, asked.models, threads, effort)
+            for spec in select(context.catalogue, asked.runtimes):
+                lines += _of_runtime(context, spec.name, asked.models, threads, effort)
     except GreenbenchError as error:
         print(f"rates: {error}", file=sys.stderr)
         return error.exit_status
@@ -96,10 +96,10 @@ def _parser() -> argparse.ArgumentParser:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--pairs", type=int, default=10, help=f"least pairs, at least {FEWEST}")
+    parser.add_argument("--pairs", type=pairs_number, default=10, help="least pairs")
     parser.add_argument("--seconds", type=float, default=1.0, help="of each side of a pair, or ten passes")
     parser.add_argument("--patience", type=int, default=PATIENCE, help="most pairs, in times of --pairs")
-    parser.add_argument("--runtimes", nargs="+", help="of the catalogue; all by default")
+    parser.add_argument("--runtimes", nargs="+", default=[], help="of the catalogue; all by default")
     parser.add_argument("--models", nargs="+", default=list(MODELS), choices=MODELS)
     parser.add_argument("--threads", type=int, default=0, help="0: all physical cores but one")
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from greenbench.bench.library import ModelLibrary, onnx_key, weights_key
-from greenbench.core.architecture import covers
+from greenbench.core.architecture import lacks_kernels
 from greenbench.core.errors import RuntimeCallError
 from greenbench.core.plan import Cell
 from greenbench.core.runtime import RuntimeSpec
@@ -118,9 +118,5 @@ class House:
 
     def _need_kernels(self, running: Running) -> None:
         shipped = running.description.kernel_architectures
-        if self.architecture and shipped and not covers(shipped, self.architecture):
-            raise RuntimeCallError(
-                f"{running.spec.title} ships kernels for {', '.join(shipped)}; "
-                f"{self.gpu_name} is {self.architecture}",
-                code="UNIMPLEMENTED",
-            )
+        if reason := lacks_kernels(running.spec.title, shipped, self.gpu_name, self.architecture):
+            raise RuntimeCallError(reason, code="UNIMPLEMENTED")

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from itertools import product
 
 from greenbench.bench.rounds import PILOT_ROUNDS
-from greenbench.core.architecture import covers, version
+from greenbench.core.architecture import lacks_kernels, version
 from greenbench.core.errors import ConfigurationError
 from greenbench.core.plan import Cell, LeftOut, Plan, Protocol, order
 from greenbench.core.runtime import RuntimeSpec
@@ -190,9 +190,8 @@ def _runtime_reason(spec: RuntimeSpec, host: HostView) -> str | None:
             f"mode {', '.join(spec.modes)} of {spec.title} needs {build.brought}, which no image of "
             f"greenbench holds: adopt an environment that does with --env {spec.name}=PYTHON"
         )
-    if host.architecture and not covers(build.architectures, host.architecture):
-        shipped = ", ".join(build.architectures)
-        return f"{spec.title} ships kernels for {shipped}; {host.gpu_name} is {host.architecture}"
+    if reason := lacks_kernels(spec.title, build.architectures, host.gpu_name, host.architecture):
+        return reason
     if host.cuda_driver and not driver_runs(build.cuda, host.cuda_driver):
         return (
             f"{spec.title} ships CUDA {build.cuda}; this driver knows CUDA up to "

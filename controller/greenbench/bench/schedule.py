@@ -203,9 +203,8 @@ def _one_attempt(bench: Bench, plan: Plan, load: PlannedLoad, rest: Rest) -> str
     )
     if measured.record:
         said = basis_fields(measured.record, bench.instruments, measured.windows)
-        doubts = measured.doubts
-        said |= {"occupied_ns": measured.occupied_ns}
-        bench.folder.log(BASIS, load_id=load.load_id, attempt=attempt, doubts=doubts, **said)
+        said |= {"doubts": measured.doubts, "occupied_ns": measured.occupied_ns}
+        bench.folder.log(BASIS, load_id=load.load_id, attempt=attempt, **said)
     bench.folder.add_baselines(measured.baselines)
     _keep(bench, load, attempt, rows_of(bench.identity, load, measured, bench.instruments, attempt=attempt))
     bench.durations.learn(load.cell, plan.protocol, measured.elapsed_s)

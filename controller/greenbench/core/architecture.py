@@ -18,6 +18,21 @@ def covers(shipped: Iterable[str], wanted: str) -> bool:
     return any(_runs(one, version(wanted)) for one in shipped)
 
 
+def lacks_kernels(title: str, shipped: Iterable[str], gpu_name: str | None, wanted: str | None) -> str:
+    """Return why a runtime cannot compute on a GPU; empty where it can, or where either is not told.
+
+    Args:
+        title: Of the runtime.
+        shipped: Architectures of its kernels.
+        gpu_name: As people call the GPU.
+        wanted: Its architecture.
+    """
+    kernels = tuple(shipped)
+    if not wanted or not kernels or covers(kernels, wanted):
+        return ""
+    return f"{title} ships kernels for {', '.join(kernels)}; {gpu_name} is {wanted}"
+
+
 def version(architecture: str) -> tuple[int, int]:
     """Return major and minor version of an architecture such as ``sm_90`` or ``sm_90a``."""
     digits = architecture.removeprefix("sm_").removeprefix(PTX).rstrip("af")

@@ -12,6 +12,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Mapping
+from functools import cache
 
 from greenbench_runtime.engine import LoadOrder, UnsupportedError
 
@@ -19,7 +20,6 @@ OVERRIDE = "NVIDIA_TF32_OVERRIDE"
 """TensorRT takes TF32 unless this says 0; the provider has no option, and a process reads it once."""
 
 _decided: list[bool] = []
-_cache: list[str] = []
 
 
 def settings(order: LoadOrder) -> dict[str, str]:
@@ -66,8 +66,8 @@ def prepare(order: LoadOrder) -> None:
         importlib.import_module("tensorrt_libs")
 
 
+@cache
 def _folder() -> str:
-    if not _cache:
-        _cache.append(tempfile.mkdtemp(prefix="greenbench-trt-"))
-        atexit.register(shutil.rmtree, _cache[0], ignore_errors=True)
-    return _cache[0]
+    folder = tempfile.mkdtemp(prefix="greenbench-trt-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder
