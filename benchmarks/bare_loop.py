@@ -6,9 +6,10 @@ server around it. Garbage is set aside for both, or the bare loop would pay for 
 avoids.
 
 Commands on standard input, one a line: ``bare SECONDS EXTRA_S`` (burns EXTRA_S after each pass; the positive
-control) answers one JSON list of end stamps (CLOCK_MONOTONIC, nanoseconds); ``script SECONDS EXTRA_S`` does
-the same by the framework's own calls alone; ``quit`` ends. It is started as a file, so that its neighbour is
-all it sees of this package: the runtime's environment has only the runtime.
+control) answers one JSON list of end stamps (CLOCK_MONOTONIC, nanoseconds); with ``SLICE_S PATTERN`` behind
+it burns only in slices of its time that the pattern, ``0`` and ``1``, names; ``script SECONDS EXTRA_S``
+does the same by the framework's own calls alone; ``quit`` ends. It is started as a file, so that its
+neighbour is all it sees of this package: the runtime's environment has only the runtime.
 """
 
 import gc
@@ -31,14 +32,21 @@ CLOSE_S = 5.0
 
 
 def timed(
-    context: AbstractContextManager[Any], one: Callable[[], object], seconds: float, extra_s: float
+    context: AbstractContextManager[Any],
+    one: Callable[[], object],
+    seconds: float,
+    extra_s: float,
+    sliced: tuple[float, str] = (0.0, "1"),
 ) -> list[int]:
-    """Return the end of each pass of a loop, CLOCK_MONOTONIC nanoseconds."""
+    """Return the end of each pass of a loop, CLOCK_MONOTONIC nanoseconds; `sliced`: length, which burn."""
     gc.collect()
     gc.freeze()
     try:
         with context:
-            return _burning(one, seconds, int(extra_s * 1e9)) if extra_s else _plain(one, seconds)
+            if not extra_s:
+                return _plain(one, seconds)
+            slice_s, pattern = sliced
+            return _burning(one, seconds, int(extra_s * 1e9), int((slice_s or seconds) * 1e9), pattern)
     finally:
         gc.unfreeze()
 
@@ -64,13 +72,17 @@ def _plain(one: Callable[[], object], seconds: float) -> list[int]:
     return ends
 
 
-def _burning(one: Callable[[], object], seconds: float, extra_ns: int) -> list[int]:
+def _burning(
+    one: Callable[[], object], seconds: float, extra_ns: int, slice_ns: int, pattern: str
+) -> list[int]:
     ends = [monotonic_ns()]
     until = ends[0] + int(seconds * 1e9)
-    append = ends.append
+    append, last = ends.append, len(pattern) - 1
     while ends[-1] < until:
         one()
-        burnt = monotonic_ns() + extra_ns
+        burnt = monotonic_ns()
+        if pattern[min((burnt - ends[0]) // slice_ns, last)] == "1":
+            burnt += extra_ns
         while monotonic_ns() < burnt:
             pass
         append(monotonic_ns())
@@ -96,7 +108,9 @@ def main() -> None:
                 break
             model = session._staged_model()  # noqa: SLF001 - the very model that the server's loop runs
             context, one = bare_pass(model) if words[0] == "bare" else native_pass(engine, model)
-            ends = session._thread.submit(timed, context, one, float(words[1]), float(words[2]))  # noqa: SLF001
+            seconds, extra_s = float(words[1]), float(words[2])
+            sliced = [(float(words[3]), words[4])] if words[3:] else []
+            ends = session._thread.submit(timed, context, one, seconds, extra_s, *sliced)  # noqa: SLF001
             print(json.dumps(ends.result()), flush=True)
     session.close(deadline_s=CLOSE_S)
 

@@ -4,8 +4,8 @@ Each line is a ratio or a cost with its 90% interval, its limit and a verdict; a
 that is known to be there, has to be found. On a host too noisy to say, the table says so and gives the
 interval reached. Needs the environments and models of ``greenbench up --launcher venv`` in the state folder
 (GREENBENCH_STATE, else ``.state``); of ``up --device cuda`` for ``--device cuda``. A GPU's loop at batch 1
-is mostly bound by its launches: whether reading NVML slows it is what the lines of recording say. Exit
-status 1 where a line is beyond its limit with its whole interval.
+is mostly bound by its launches: whether reading NVML slows it is what the lines of slices say, which switch
+the reading on and off within one run. Exit status 1 where a line is beyond its limit with its whole interval.
 """
 
 import argparse
@@ -18,8 +18,9 @@ from rich.console import Console
 
 from benchmarks.host_side import host_cpu_lines, message_lines
 from benchmarks.lines import Line
-from benchmarks.loops import PATIENCE, Effort, hammered_lines, loop_lines, recording_lines
+from benchmarks.loops import PATIENCE, Effort, loop_lines, recording_lines
 from benchmarks.pairs import FEWEST
+from benchmarks.slices import slice_lines
 from benchmarks.start_up import start_lines
 from benchmarks.subject import opened
 from benchmarks.table import as_json, as_markdown, exit_status, head, machine, show
@@ -62,7 +63,7 @@ def _measured(arguments: argparse.Namespace) -> tuple[list[Line], str]:
             lines += told(recording_lines(subject, effort, lines[-1]))
             lines += told(host_cpu_lines(subject))
             lines += told(message_lines(subject, effort))
-            lines += told(hammered_lines(subject, effort))
+            lines += told(slice_lines(subject, arguments.slices))
         gpu = context.meters.facts.get("gpu")
     where = f"threads {threads}" + (f", {gpu['name']} (driver {gpu['driver']})" if gpu else "")
     return [*lines, *start_lines()], where
@@ -83,6 +84,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--pairs", type=pairs_number, default=20, help="least pairs")
     parser.add_argument("--seconds", type=float, default=2.0, help="of each side of a pair")
+    parser.add_argument("--slices", type=pairs_number, default=200, help="pairs of slices")
     parser.add_argument("--runtime", choices=("onnxruntime", "pytorch"), default="onnxruntime")
     parser.add_argument("--model", choices=("mobilenet_v2", "resnet50"), default="mobilenet_v2")
     parser.add_argument("--threads", type=int, default=0, help="0: all physical cores but one")
@@ -103,7 +105,8 @@ def pairs_number(text: str) -> int:
 
 
 def _said(arguments: argparse.Namespace) -> list[str]:
-    said = {"pairs": arguments.pairs, "seconds": arguments.seconds, "runtime": arguments.runtime}
+    said = {"pairs": arguments.pairs, "seconds": arguments.seconds, "slices": arguments.slices}
+    said |= {"runtime": arguments.runtime}
     said |= {"model": arguments.model} | ({"threads": arguments.threads} if arguments.threads else {})
     said |= {"device": arguments.device} if arguments.device != "cpu" else {}
     return [f"--{name} {value}" for name, value in said.items()]

@@ -51,7 +51,8 @@ def _cpu_share(subject: Subject, *, live: bool) -> float:
             stack.enter_context(observer).step("measuring")
         recorder = stack.enter_context(Recorder(subject.sensors(), sensor_period_s=subject.sensor_period_s))
         stream = stack.enter_context(subject.client.run())
-        stream.wait(1.0)
+        with recorder.dense():  # as the loaded baseline before a run's windows: the counter's phase is known
+            stream.wait(1.0)
         began_s, used_s = time.monotonic(), time.process_time()
         _hold_window(recorder, lambda: stream.wait(0.0), subject.sensor_period_s)
         share = (time.process_time() - used_s) / (time.monotonic() - began_s)

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from benchmarks.lines import RATIO_WIDTH, Line, control_line, doubted, ratio_line, ratio_text, told_line
+from benchmarks.lines import RATIO_WIDTH, Line, control_line, doubted, ratio_line, ratio_text
 from benchmarks.pairs import Estimate, paired, ratio_of
 from benchmarks.subject import Cost, Subject
 from greenbench.core.reading import Domain
@@ -69,20 +69,6 @@ def recording_lines(subject: Subject, effort: Effort, control: Line) -> list[Lin
         _energy_line("recording on / off: energy", subject, *both),
     ]
     return doubted(compared, control)
-
-
-def hammered_lines(subject: Subject, effort: Effort) -> list[Line]:
-    """Ask of a GPU whether reading it can slow its loop at all, by the most that can be read."""
-    if not subject.sensor_period_s:
-        return []
-    what = "energy counter read again and again, 1 ms apart / read at edges: time"
-    try:
-        both = in_pairs(
-            lambda: subject.hammered(effort.seconds), lambda: subject.server(effort.seconds), effort
-        )
-    except ValueError as error:  # so few iterations that there is nothing to compare: a finding by itself
-        return [Line(what=what, figure="-", note=str(error))]
-    return [told_line(what, times(*both), note=median_note(*both))]
 
 
 def in_pairs(

@@ -5,7 +5,7 @@ import json
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -125,16 +125,22 @@ class Subject:
         with Recorder(self.sensors(), sensor_period_s=self.sensor_period_s):
             return self.server(seconds)
 
-    def hammered(self, seconds: float) -> Cost:
-        """Run the server's loop while the GPU's energy counter is read again and again, 1 ms apart.
+    def sliced(
+        self, seconds: float, extra_s: float, slice_s: float, pattern: Sequence[bool]
+    ) -> NDArray[np.int64]:
+        """Run the bare loop, which burns `extra_s` after each pass of some slices.
 
-        In a run it is read at edges alone, there around its changes: reading it can cost no more than this.
+        Args:
+            seconds: How long.
+            extra_s: Burnt after a pass.
+            slice_s: Length of a slice.
+            pattern: One per slice: whether its passes burn.
+
+        Returns:
+            int64 [n]: the loop's begin, then the end of every pass, CLOCK_MONOTONIC ns.
         """
-        with (
-            Recorder(tuple(sensor for sensor in self.sensors() if sensor.dense)) as recorder,
-            recorder.dense(),
-        ):
-            return self.server(seconds)
+        self._tell(f"bare {seconds} {extra_s} {slice_s} {''.join('01'[on] for on in pattern)}")
+        return np.array(json.loads(self._heard()), dtype=np.int64)
 
     def sensors(self) -> tuple[Sensor, ...]:
         """Return all that is read during a measurement of this runtime."""

@@ -154,7 +154,8 @@ def durations_of(context: Context) -> Durations:
 
 
 def _instruments(context: Context, suite: Suite, observer: Observer) -> Instruments:
-    observer.step("calibrating the energy counter")
+    if any(sensor.dense for sensor in context.meters.sensors):
+        observer.step("calibrating the energy counter")
     period = counter_period(context.meters, context.state.calibration)
     return Instruments(
         meters=context.meters, sensor_period_s=period or 0.0, limits=limits_from(suite.validity)

@@ -25,6 +25,7 @@ from greenbench.energy.sensor import CallSensor, Sensor
 
 COUNTER_PERIOD_S = 0.1
 POWER_POLL_S = 0.1
+STATE_POLL_S = 0.2
 SLOW_POLL_S = 1.0
 
 FIELD_POWER_INSTANT = 186
@@ -194,7 +195,7 @@ def _sensors(
             lambda: joules_from_millijoules(library.nvmlDeviceGetTotalEnergyConsumption(handle)),
         ),
         ("instant", "W", POWER_POLL_S, lambda: _instant_power_w(library, handle)),
-        ("utilisation", "1", POWER_POLL_S, lambda: library.nvmlDeviceGetUtilizationRates(handle).gpu / 100),
+        ("utilisation", "1", STATE_POLL_S, lambda: library.nvmlDeviceGetUtilizationRates(handle).gpu / 100),
         (
             "temperature",
             "degC",
@@ -204,11 +205,11 @@ def _sensors(
         (
             "sm_clock",
             "Hz",
-            POWER_POLL_S,
+            STATE_POLL_S,
             lambda: hertz_from_megahertz(library.nvmlDeviceGetClockInfo(handle, pynvml.NVML_CLOCK_SM)),
         ),
-        ("throttled", "1", POWER_POLL_S, lambda: float(bool(_reasons(library, handle) & THROTTLE_BITS))),
-        ("power_capped", "1", POWER_POLL_S, lambda: float(bool(_reasons(library, handle) & POWER_CAP_BIT))),
+        ("throttled", "1", STATE_POLL_S, lambda: float(bool(_reasons(library, handle) & THROTTLE_BITS))),
+        ("power_capped", "1", STATE_POLL_S, lambda: float(bool(_reasons(library, handle) & POWER_CAP_BIT))),
         ("gpu_memory", "B", SLOW_POLL_S, lambda: float(library.nvmlDeviceGetMemoryInfo(handle).used)),
         ("foreign_processes", "1", SLOW_POLL_S, lambda: _foreign(library, handle, ours)),
         *_polled(library, handle, energy_stream),
