@@ -84,7 +84,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--pairs", type=pairs_number, default=20, help="least pairs")
     parser.add_argument("--seconds", type=float, default=2.0, help="of each side of a pair")
-    parser.add_argument("--slices", type=pairs_number, default=200, help="pairs of slices")
+    parser.add_argument("--slices", type=pairs_number, default=100, help="blocks of four slices")
     parser.add_argument("--runtime", choices=("onnxruntime", "pytorch"), default="onnxruntime")
     parser.add_argument("--model", choices=("mobilenet_v2", "resnet50"), default="mobilenet_v2")
     parser.add_argument("--threads", type=int, default=0, help="0: all physical cores but one")
@@ -108,8 +108,10 @@ def _said(arguments: argparse.Namespace) -> list[str]:
     said = {"pairs": arguments.pairs, "seconds": arguments.seconds, "slices": arguments.slices}
     said |= {"runtime": arguments.runtime}
     said |= {"model": arguments.model} | ({"threads": arguments.threads} if arguments.threads else {})
+    said |= {"patience": arguments.patience} if arguments.patience != PATIENCE else {}
     said |= {"device": arguments.device} if arguments.device != "cpu" else {}
-    return [f"--{name} {value}" for name, value in said.items()]
+    adopted = [f"--env {pair.partition('=')[0]}=..." for pair in arguments.env]
+    return [*(f"--{name} {value}" for name, value in said.items()), *adopted]
 
 
 if __name__ == "__main__":

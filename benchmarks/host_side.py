@@ -19,6 +19,9 @@ from greenbench.report.live import LiveObserver
 from greenbench_wire import benchmark_pb2 as wire
 
 WINDOW_S = 10.0
+WARM_UP_S = 5.0
+"""As long as a run warms up: what is known of the counter's phase gets old meanwhile."""
+
 OFTEN_S = 0.01
 """Seconds between two messages where their cost is made large enough to see."""
 
@@ -30,7 +33,8 @@ BUSY_SHARE = 0.05
 
 def host_cpu_lines(subject: Subject, *, windows: int = FEWEST) -> list[Line]:
     """Take this process's CPU while a window runs as in `greenbench run`, without and with its live line."""
-    form, note = "{:.2%} of a core", f"{windows} windows of {WINDOW_S:g} s; recorder, stream and waiting"
+    form = "{:.2%} of a core"
+    note = f"{windows} windows of {WINDOW_S:g} s with their edges; recorder, stream and waiting"
     return [
         bound_line(
             f"CPU of the host side beside a window, {where}",
@@ -51,8 +55,9 @@ def _cpu_share(subject: Subject, *, live: bool) -> float:
             stack.enter_context(observer).step("measuring")
         recorder = stack.enter_context(Recorder(subject.sensors(), sensor_period_s=subject.sensor_period_s))
         stream = stack.enter_context(subject.client.run())
-        with recorder.dense():  # as the loaded baseline before a run's windows: the counter's phase is known
+        with recorder.dense():  # as in the loaded baseline before a run's windows
             stream.wait(1.0)
+        stream.wait(WARM_UP_S)
         began_s, used_s = time.monotonic(), time.process_time()
         _hold_window(recorder, lambda: stream.wait(0.0), subject.sensor_period_s)
         share = (time.process_time() - used_s) / (time.monotonic() - began_s)

@@ -42,8 +42,9 @@ def test_a_run_on_a_host_too_busy_for_its_own_limits_is_refused_in_one_line(
 def test_a_doubtful_host_is_said_before_the_run_and_kept_in_its_log(
     greenbench, short, others_compute, tmp_path
 ):
+    # The spinner itself can make the hypervisor steal: that a trial is then invalid is not asked here.
     ended = greenbench(*RUN, *short, *ONE_LOAD)
-    assert ended.status == 0, ended.err
+    assert ended.status in {0, 1}, ended.err
     assert "cores in use by others (stop other work before measuring)" in ended.err
     (log,) = tmp_path.glob("results/*/events.jsonl")
     checks = [json.loads(line) for line in log.read_text().splitlines() if '"check"' in line]

@@ -6,6 +6,7 @@ import pytest
 
 from greenbench.core.errors import MeterError
 from greenbench.energy import recorder as recorder_module
+from greenbench.energy.changes import changes_of
 from greenbench.energy.recorder import Recorder
 from greenbench.energy.sensor import CallSensor
 
@@ -160,16 +161,42 @@ def test_the_phase_of_all_sensors_comes_from_the_seed_and_is_shorter_than_any_pe
 
 
 def test_sensors_whose_turns_coincide_are_read_in_one_waking():
-    wakings = []
     sensors = [counting("often", 0.05), counting("seldom", 0.1), counting("hardly", 0.2)]
     with Recorder(sensors) as recorder:
-        pause = recorder._pause
-        recorder._pause = lambda: (wakings.append(1), pause())
         time.sleep(1.0)
-    # Apart they would wake the thread 20 + 10 + 5 times, together as often as the shortest period alone; a
-    # timer that fires a little early costs another look.
-    assert sum(len(series) for series in recorder.record().values()) >= 30
-    assert len(wakings) <= 28
+    record = recorder.record()
+    often = record["often"].t_before_ns
+    for stream in ("seldom", "hardly"):
+        # Each right beside one of the others, whenever the thread woke: a period apart they are 50 ms.
+        away_ns = [np.abs(often - read).min() for read in record[stream].t_before_ns]
+        assert len(away_ns) >= 2
+        assert np.median(away_ns) < 5_000_000
+
+
+def test_a_change_does_not_wait_for_a_burst_of_polled_sensors():
+    """A burst of 15 ms, due at the counter's every change: each change is still seen closely."""
+    period_ns = 100_000_000
+    counter = CallSensor(
+        stream="counter",
+        unit="J",
+        period_s=0.1,
+        dense=True,
+        call=lambda: float(time.monotonic_ns() // period_ns),
+    )
+    slow = [
+        CallSensor(stream=f"slow {number}", unit="1", period_s=0.1, call=lambda: time.sleep(0.001) or 1.0)
+        for number in range(12)
+    ]
+    with Recorder([*slow, counter], sensor_period_s=0.1) as recorder:
+        for stream in recorder._streams:
+            stream.next_ns = (time.monotonic_ns() // period_ns + 2) * period_ns - 7_000_000
+        with recorder.dense():
+            time.sleep(2.0)
+    changes = changes_of(recorder.record()["counter"])
+    widths_ms = (changes.by_ns - changes.after_ns) / 1e6
+    assert len(widths_ms) >= 10
+    # Behind a whole burst nothing would be read before the change: its width would be a period.
+    assert np.median(widths_ms) < 20
 
 
 def test_nothing_is_read_before_entering():

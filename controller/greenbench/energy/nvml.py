@@ -26,6 +26,7 @@ from greenbench.energy.sensor import CallSensor, Sensor
 COUNTER_PERIOD_S = 0.1
 POWER_POLL_S = 0.1
 STATE_POLL_S = 0.2
+"""What is averaged alone; a share of readings, as `throttled`, takes as many as power."""
 SLOW_POLL_S = 1.0
 
 FIELD_POWER_INSTANT = 186
@@ -208,8 +209,8 @@ def _sensors(
             STATE_POLL_S,
             lambda: hertz_from_megahertz(library.nvmlDeviceGetClockInfo(handle, pynvml.NVML_CLOCK_SM)),
         ),
-        ("throttled", "1", STATE_POLL_S, lambda: float(bool(_reasons(library, handle) & THROTTLE_BITS))),
-        ("power_capped", "1", STATE_POLL_S, lambda: float(bool(_reasons(library, handle) & POWER_CAP_BIT))),
+        ("throttled", "1", POWER_POLL_S, lambda: float(bool(_reasons(library, handle) & THROTTLE_BITS))),
+        ("power_capped", "1", POWER_POLL_S, lambda: float(bool(_reasons(library, handle) & POWER_CAP_BIT))),
         ("gpu_memory", "B", SLOW_POLL_S, lambda: float(library.nvmlDeviceGetMemoryInfo(handle).used)),
         ("foreign_processes", "1", SLOW_POLL_S, lambda: _foreign(library, handle, ours)),
         *_polled(library, handle, energy_stream),

@@ -79,6 +79,7 @@ class _Stream:
         self.sensor = sensor
         self.pace = pace
         self.next_ns = first_ns
+        self.rested_ns = 0
         self.before, self.after, self.value = array("q"), array("q"), array("d")
 
     def series(self) -> Series:
@@ -175,16 +176,25 @@ class Recorder:
 
     def _work(self) -> None:
         while not self._over.is_set():
-            now = self._clock()
             for stream in self._streams:
-                if self._is_due(stream, now):
+                if not stream.sensor.dense and self._is_due(stream, self._clock()):
+                    self._read_changes()
                     self._read(stream)
+            self._read_changes()
             self._pause()
+
+    def _read_changes(self) -> None:
+        """Read what is due of the dense sensors: a change doesn't wait for a burst of polled ones to end."""
+        for stream in self._streams:
+            if stream.sensor.dense and self._is_due(stream, self._clock()):
+                self._read(stream)
 
     def _is_due(self, stream: _Stream, now: int) -> bool:
         if not stream.sensor.dense:
             return now >= stream.next_ns
-        return self._dense > 0 and (stream.pace is None or stream.pace.due_ns(now) <= now)
+        if not self._dense or now < stream.rested_ns:
+            return False
+        return stream.pace is None or stream.pace.due_ns(now) <= now
 
     def _read(self, stream: _Stream) -> None:
         self._reading = stream.sensor.stream
@@ -201,6 +211,7 @@ class Recorder:
             stream.value.append(value)
             if stream.pace:
                 stream.pace.saw(before, after, value)
+        stream.rested_ns = self._clock() + ns_from_seconds(PAUSE_S)
         period_ns = ns_from_seconds(stream.sensor.period_s)
         # A missed turn is not made up for: the gap shows in the record.
         late = max(0, self._clock() - stream.next_ns)
