@@ -43,7 +43,9 @@ def test_the_first_baseline_is_counted_once_and_none_without_an_energy(durations
     loads = len(made.loads) * (UNKNOWN_OVERHEAD_S + 25.0)
     assert durations.run_s(made.loads, protocol) == loads + 600.0
     blind = Durations(tmp_path / "none.json", idles=False)
-    assert blind.run_s(made.loads, protocol) == loads
+    assert blind.run_s(made.loads, protocol) == loads - len(made.loads) * 5.0
+    blind.learn(made.cells[0], protocol, 40.0)
+    assert blind.run_s(made.loads, protocol) == pytest.approx(40.0 * len(made.loads))
 
 
 def test_a_full_disk_costs_the_estimate_and_not_the_load(durations, tmp_path):

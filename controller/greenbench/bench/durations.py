@@ -18,7 +18,7 @@ class Durations:
 
         Args:
             path: Where it is kept.
-            idles: Whether this host has an energy to be measured idle; without one no B0 is waited for.
+            idles: Whether this host has an energy to be measured idle; without one no baseline is taken.
         """
         self._path, self._idles = path, idles
         try:
@@ -32,7 +32,7 @@ class Durations:
 
     def load_s(self, cell: Cell, protocol: Protocol) -> float:
         """Estimate the seconds of one load of a cell."""
-        return self._overheads.get(self._key(cell), UNKNOWN_OVERHEAD_S) + _planned_s(protocol)
+        return self._overheads.get(self._key(cell), UNKNOWN_OVERHEAD_S) + self._planned_s(protocol)
 
     def total_s(self, loads: Iterable[PlannedLoad], protocol: Protocol) -> float:
         """Estimate the seconds of several loads and of every B0 after the first."""
@@ -48,9 +48,13 @@ class Durations:
     def _idle_s(self, protocol: Protocol) -> float:
         return protocol.baseline_host_s if self._idles else 0.0
 
+    def _planned_s(self, protocol: Protocol) -> float:
+        quiet_s = protocol.baseline_loaded_s * (2 if protocol.rigorous else 1) if self._idles else 0.0
+        return protocol.windows * protocol.window_s + quiet_s
+
     def learn(self, cell: Cell, protocol: Protocol, elapsed_s: float) -> None:
         """Remember what a load took; a full disk costs the next run's estimate, not this one's load."""
-        self._overheads[self._key(cell)] = elapsed_s - _planned_s(protocol)
+        self._overheads[self._key(cell)] = elapsed_s - self._planned_s(protocol)
         partial = self._path.with_suffix(".partial")
         try:
             partial.write_text(json.dumps(self._overheads, indent=1, sort_keys=True))
@@ -61,8 +65,3 @@ class Durations:
     @staticmethod
     def _key(cell: Cell) -> str:
         return f"{cell.device}/{cell.cell_id}"
-
-
-def _planned_s(protocol: Protocol) -> float:
-    quiet = protocol.baseline_loaded_s * (2 if protocol.rigorous else 1)
-    return protocol.windows * protocol.window_s + quiet
