@@ -36,9 +36,9 @@ def timed(
     one: Callable[[], object],
     seconds: float,
     extra_s: float,
-    sliced: tuple[float, str] = (0.0, "1"),
+    sliced: tuple[float, str] = (1.0, "1"),
 ) -> list[int]:
-    """Return the end of each pass of a loop, CLOCK_MONOTONIC nanoseconds; `sliced`: length, which burn."""
+    """Return the end of each pass of a loop, CLOCK_MONOTONIC nanoseconds; `sliced`: slices, and which burn."""
     gc.collect()
     gc.freeze()
     try:
@@ -46,7 +46,7 @@ def timed(
             if not extra_s:
                 return _plain(one, seconds)
             slice_s, pattern = sliced
-            return _burning(one, seconds, int(extra_s * 1e9), int((slice_s or seconds) * 1e9), pattern)
+            return _burning(one, seconds, int(extra_s * 1e9), int(slice_s * 1e9), pattern)
     finally:
         gc.unfreeze()
 

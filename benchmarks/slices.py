@@ -162,13 +162,13 @@ def costs_in(
     Raises:
         ValueError: A slice holds too few passes.
     """
-    guard_ns = int(plan.guard_s * 1e9)
+    guard_ns, pattern = int(plan.guard_s * 1e9), plan.pattern
     costs = [_cost_s(ends_ns, begin_ns + guard_ns, end_ns) for begin_ns, end_ns in slices]
     found: dict[bool, list[float]] = {True: [], False: []}
     size = len(ORDERS[0])
     for begin in range(0, len(costs), size):
         for on, sides in found.items():
-            block = zip(costs[begin : begin + size], plan.pattern[begin : begin + size], strict=True)
+            block = zip(costs[begin : begin + size], pattern[begin : begin + size], strict=True)
             sides.append(float(np.mean([cost for cost, disturbed in block if disturbed == on])))
     return found[True], found[False]
 
