@@ -38,7 +38,10 @@ def timed(
     extra_s: float,
     sliced: tuple[float, str] = (1.0, "1"),
 ) -> list[int]:
-    """Return the end of each pass of a loop, CLOCK_MONOTONIC nanoseconds; `sliced`: slices, and which burn."""
+    """Return the end of each pass of a loop, CLOCK_MONOTONIC nanoseconds.
+
+    `sliced` holds the length of a slice, seconds, and which of them burn.
+    """
     gc.collect()
     gc.freeze()
     try:
