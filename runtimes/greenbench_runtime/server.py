@@ -104,6 +104,8 @@ def _server(on_lost_context: Callable[[], None]) -> grpc.Server:
             ("grpc.max_receive_message_length", MESSAGE_LIMIT_BYTES),
             # Two servers on one port would share its clients without a word.
             ("grpc.so_reuseport", 0),
+            # A ping after each message would wake both sides beside a measured loop.
+            ("grpc.http2.bdp_probe", 0),
         ],
     )
 

@@ -2,7 +2,17 @@ from contextlib import contextmanager
 
 import pytest
 
-from greenbench.bench.timeline import Asked, dense_stretches, hold, lay_out, lead_s
+from greenbench.bench.timeline import (
+    DENSE_PERIODS,
+    LONG_CHANGES,
+    SHORT_CHANGES,
+    Asked,
+    dense_stretches,
+    edge_changes,
+    hold,
+    lay_out,
+    lead_s,
+)
 
 SECOND = 1_000_000_000
 
@@ -13,16 +23,26 @@ def test_windows_follow_each_other_after_a_lead_of_two_periods_and_the_lag():
     assert second.begin_ns == int(1.45 * SECOND)
 
 
-def test_dense_stretches_surround_edges_and_join_where_they_touch():
-    asked = lay_out(now_ns=0, windows=2, window_s=5.0, sensor_period_s=0.1, phases=(0.0, 0.0))
+def test_dense_stretches_follow_edges_and_none_reaches_into_the_next():
+    asked = lay_out(now_ns=0, windows=2, window_s=5.0, sensor_period_s=0.1, phases=(0.0, 0.5))
     stretches = dense_stretches(asked, 0.1)
-    assert len(stretches) == 3
-    assert all(
-        begin <= edge <= end
-        for (begin, end), edge in zip(
-            stretches, (asked[0].begin_ns, asked[0].end_ns, asked[1].end_ns), strict=True
-        )
-    )
+    long_ns = int(DENSE_PERIODS * 0.1 * SECOND)
+    assert [begin for begin, _ in stretches] == [edge for one in asked for edge in (one.begin_ns, one.end_ns)]
+    assert [end - begin for begin, end in stretches] == [long_ns, int(0.05 * SECOND), long_ns, long_ns]
+
+
+def test_edges_of_one_instant_have_one_stretch():
+    asked = lay_out(now_ns=0, windows=2, window_s=5.0, sensor_period_s=0.1, phases=(0.0, 0.0))
+    assert len(dense_stretches(asked, 0.1)) == 3
+
+
+def test_short_windows_have_more_changes_seen_closely_at_their_edges():
+    def changes(*lengths_s):
+        windows = (Asked(begin_ns=0, end_ns=int(length * SECOND)) for length in lengths_s)
+        return edge_changes(tuple(windows), 0.1)
+
+    assert changes(10.0) == changes(5.0) == LONG_CHANGES
+    assert changes(4.9) == changes(10.0, 1.0) == SHORT_CHANGES > LONG_CHANGES
 
 
 def test_the_load_is_held_past_the_last_edge_and_read_densely_around_edges_only():
@@ -30,7 +50,8 @@ def test_the_load_is_held_past_the_last_edge_and_read_densely_around_edges_only(
     dense_ns = [0]
 
     @contextmanager
-    def dense():
+    def dense(*, changes):
+        assert changes == edge_changes(asked, 0.1)
         began = now[0]
         yield
         dense_ns[0] += now[0] - began
@@ -45,7 +66,7 @@ def test_the_load_is_held_past_the_last_edge_and_read_densely_around_edges_only(
         sleep=lambda s: now.__setitem__(0, now[0] + max(1, int(s * SECOND))),
     )
     assert now[0] >= asked[-1].end_ns + lead_s(0.1) * SECOND
-    assert dense_ns[0] == pytest.approx(2 * 5 * 0.1 * SECOND, rel=0.01)
+    assert dense_ns[0] == pytest.approx(2 * DENSE_PERIODS * 0.1 * SECOND, rel=0.01)
 
 
 def test_a_broken_load_is_noticed_while_holding():

@@ -233,7 +233,7 @@ class _Measuring:
             asked = self._hold(stream)
             ends_ns = stream.stop().ends_ns
         # An iteration longer than the tail ends the window here: its CPU seconds need one more reading.
-        self.instruments.sleep(POLLS_S / 2)
+        self.instruments.sleep(POLLS_S)
         baselines += self._baseline() if self.protocol.rigorous else ()
         record = self.recorder.record()
         windows = tuple(_cut(record, window, ends_ns, self.instruments) for window in asked)

@@ -90,10 +90,13 @@ def _tight_change_after(changes: Changes, instant_ns: int, period_ns: int) -> in
     first = int(np.searchsorted(changes.by_ns, instant_ns, side="right"))
     last = int(np.searchsorted(changes.by_ns, instant_ns + NEIGHBOURS_PERIODS * period_ns, side="right"))
     widths = changes.by_ns - changes.after_ns
-    near = np.abs(changes.by_ns - instant_ns) <= NEIGHBOURS_PERIODS * period_ns
-    limit = LOOSE * float(np.median(widths[near])) if near.any() else np.inf
+    # Where nothing was read for longer, a change may be as old as that: the counter may have stopped since.
+    near = (np.abs(changes.by_ns - instant_ns) <= NEIGHBOURS_PERIODS * period_ns) & (widths <= 2 * period_ns)
+    close = near & (widths <= period_ns / 2)
+    # Values that were read once, to end a step, tell nothing of how close reads lie.
+    limits = [LOOSE * float(np.median(widths[chosen])) for chosen in (close, near) if chosen.any()]
     # One seen between two close reads, even where most were not.
-    for widest in (min(limit, period_ns / 2), limit):
+    for widest in (min([*limits, period_ns / 2]), min([*limits[-1:], 2 * period_ns])):
         found = np.nonzero(widths[first:last] <= widest)[0]
         if len(found):
             return first + int(found[0])
@@ -138,7 +141,9 @@ def step_scatter(changes: Changes, instants_ns: tuple[int, ...], period_s: float
     period_ns = ns_from_seconds(period_s)
     gaps = np.diff(changes.by_ns)
     steps = np.diff(changes.value)
-    single = (gaps > period_ns / 2) & (gaps < period_ns * LOOSE)
+    # Between two close reads there was one change, whatever happened since the change before.
+    close = changes.by_ns[1:] - changes.after_ns[1:] <= period_ns / 2
+    single = close | ((gaps > period_ns / 2) & (gaps < period_ns * LOOSE))
     near = [
         np.nonzero(single & (np.abs(changes.by_ns[1:] - edge) <= NEIGHBOURS_PERIODS * period_ns))[0]
         for edge in instants_ns

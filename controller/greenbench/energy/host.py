@@ -6,6 +6,7 @@ from pathlib import Path
 
 from greenbench.core.errors import MeterError
 from greenbench.energy.sensor import CallSensor
+from greenbench.energy.shared import SharedCall
 
 POLL_S = 0.5
 _IDLE, _IOWAIT, _STEAL = 3, 4, 7
@@ -21,10 +22,13 @@ def host_sensors(stat: Path = Path("/proc/stat")) -> tuple[CallSensor, ...]:
     """
     if not stat.exists():
         return ()
+    ticks = SharedCall(lambda: _ticks(stat))
     return (
         CallSensor(stream="host:self", unit="s", period_s=POLL_S, call=time.process_time),
-        CallSensor(stream="host:busy", unit="s", period_s=POLL_S, call=lambda: _seconds(stat, busy=True)),
-        CallSensor(stream="host:steal", unit="s", period_s=POLL_S, call=lambda: _seconds(stat, busy=False)),
+        CallSensor(stream="host:busy", unit="s", period_s=POLL_S, call=lambda: _seconds(ticks(), busy=True)),
+        CallSensor(
+            stream="host:steal", unit="s", period_s=POLL_S, call=lambda: _seconds(ticks(), busy=False)
+        ),
     )
 
 
@@ -41,10 +45,14 @@ def time_of_day_s() -> float:
     return time.clock_gettime(time.CLOCK_REALTIME) - time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
-def _seconds(stat: Path, *, busy: bool) -> float:
+def _ticks(stat: Path) -> list[int]:
     with stat.open() as file:
         fields = [int(field) for field in file.readline().split()[1:9]]
     if len(fields) <= _STEAL:
         raise MeterError(f"{stat} has {len(fields)} CPU columns, 8 are needed")
-    ticks = sum(fields) - fields[_IDLE] - fields[_IOWAIT] - fields[_STEAL] if busy else fields[_STEAL]
-    return ticks / os.sysconf("SC_CLK_TCK")
+    return fields
+
+
+def _seconds(ticks: list[int], *, busy: bool) -> float:
+    found = sum(ticks) - ticks[_IDLE] - ticks[_IOWAIT] - ticks[_STEAL] if busy else ticks[_STEAL]
+    return found / os.sysconf("SC_CLK_TCK")

@@ -22,6 +22,7 @@ from greenbench.energy.gpu_processes import (
     own_processes,
 )
 from greenbench.energy.sensor import CallSensor, Sensor
+from greenbench.energy.shared import SharedCall
 
 COUNTER_PERIOD_S = 0.1
 POWER_POLL_S = 0.1
@@ -188,6 +189,7 @@ def _tried(call: Callable[[], Any]) -> Any:
 def _sensors(
     library: Any, handle: Any, ours: Callable[[set[int]], set[int]], energy_stream: str
 ) -> tuple[tuple[Sensor, ...], tuple[Absent, ...]]:
+    reasons = SharedCall(lambda: _reasons(library, handle))
     candidates = (
         (
             "counter",
@@ -209,8 +211,8 @@ def _sensors(
             STATE_POLL_S,
             lambda: hertz_from_megahertz(library.nvmlDeviceGetClockInfo(handle, pynvml.NVML_CLOCK_SM)),
         ),
-        ("throttled", "1", POWER_POLL_S, lambda: float(bool(_reasons(library, handle) & THROTTLE_BITS))),
-        ("power_capped", "1", POWER_POLL_S, lambda: float(bool(_reasons(library, handle) & POWER_CAP_BIT))),
+        ("throttled", "1", POWER_POLL_S, lambda: float(bool(reasons() & THROTTLE_BITS))),
+        ("power_capped", "1", POWER_POLL_S, lambda: float(bool(reasons() & POWER_CAP_BIT))),
         ("gpu_memory", "B", SLOW_POLL_S, lambda: float(library.nvmlDeviceGetMemoryInfo(handle).used)),
         ("foreign_processes", "1", SLOW_POLL_S, lambda: _foreign(library, handle, ours)),
         *_polled(library, handle, energy_stream),

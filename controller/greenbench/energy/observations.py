@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from greenbench.core.reading import Series
 from greenbench.core.units import ns_from_seconds, seconds_from_ns
+from greenbench.energy.changes import changes_of, first_edge_after
 from greenbench.energy.recorder import Record
 
 
@@ -143,14 +144,17 @@ def gaps(
         end_ns: Likewise.
         counters: Streams whose energy is counted: a reading that shows what the one before it showed is none,
             since a counter that stands still is as lost as one that is not read.
-        asked_ns: The window's asked edges, around which dense streams are read.
+        asked_ns: The window's asked edges, after which dense streams are read.
         sensor_period_s: Calibrated period of dense streams; with 0 nothing is said of them.
     """
     found: dict[str, float] = {}
     for stream, period_s in record.periods_s.items():
         if stream in record.dense:
             if asked_ns and sensor_period_s:
-                found[stream] = max(_unchanged_s(record, stream, at) for at in asked_ns) / sensor_period_s
+                found[stream] = (
+                    max(_unchanged_s(record, stream, at, sensor_period_s) for at in asked_ns)
+                    / sensor_period_s
+                )
             continue
         series = record[stream]
         times = series.t_before_ns
@@ -162,18 +166,12 @@ def gaps(
     return found
 
 
-def _unchanged_s(record: Record, stream: str, asked_ns: int) -> float:
-    """Return for how long a densely read counter showed no change around an asked edge, seconds.
+def _unchanged_s(record: Record, stream: str, asked_ns: int, period_s: float) -> float:
+    """Return how long after an asked edge a counter first changed between two close reads, seconds.
 
-    From its last change or, without one, its first reading before the edge to its first change after it, else
-    to the end of the record.
+    Until the end of the record where it did not: a change that some time without reads shows may be older.
     """
-    series = record[stream]
-    changed = np.nonzero(np.diff(series.value))[0] + 1
-    before = series.t_before_ns[: int(np.searchsorted(series.t_before_ns, asked_ns, side="right"))]
-    changes = series.t_before_ns[changed]
-    earlier, later = changes[changes <= asked_ns], changes[changes > asked_ns]
-    since_ns = int(earlier[-1]) if len(earlier) else int(before[0]) if len(before) else asked_ns
+    edge = first_edge_after(changes_of(record[stream]), asked_ns, period_s)
     ends = [int(other.t_before_ns[-1]) for other in record.values() if len(other)]
-    until_ns = int(later[0]) if len(later) else max([asked_ns, *ends])
-    return seconds_from_ns(until_ns - since_ns)
+    until_ns = edge.t_ns if edge else max([asked_ns, *ends])
+    return seconds_from_ns(until_ns - asked_ns)

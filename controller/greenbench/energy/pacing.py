@@ -1,9 +1,10 @@
 """When to read a counter that changes once a period: close around each change, and not in between.
 
-A read of NVML's energy counter keeps a core busy for 3 ms (measured on an H100 in a VM), so reading it again
-and again takes most of a core. What windows need of it is each change between two close reads: the last that
-showed the old value and the first that showed the new one. Once a change has been seen, the next one's
-instant is known to a few milliseconds.
+A read of NVML's energy counter keeps a core busy for 4 ms (measured on an H100 in a VM), so reading it again
+and again takes most of a core. What an edge needs of it is little: two changes that each lie between two
+close reads, the last that showed the old value and the first that showed the new one, and one value more, so
+that there are three steps to tell how much steps differ. Once a change has been seen, the next one's instant
+is known to a few milliseconds.
 """
 
 from collections import deque
@@ -13,7 +14,10 @@ from statistics import median
 from greenbench.core.units import ns_from_seconds
 
 PAUSE_S = 0.001
-"""Pause between two reads that look for a change: the counter's call takes longer than this by itself."""
+"""Pause between two reads of a counter whose period is not known: the call itself takes longer."""
+
+PAUSE_SHARE = 0.02
+"""Of a period: pause between two reads that look for a change."""
 
 JITTER = 0.015
 """Of a period: how far off its grid a change is looked for. The recorded H100's leave it by 0.6% at most."""
@@ -21,8 +25,24 @@ JITTER = 0.015
 WAKING_NS = 300_000
 """How late a sleeping thread usually wakes."""
 
-PERIOD_TOLERANCE = 0.001
-"""Of the time since the last change that was seen: how far the calibrated period may have led astray."""
+PERIOD_TOLERANCE = 0.0003
+"""Of the time since the last change that was seen: how far the calibrated period may have led astray.
+
+A counter calibrated on an idle H100 is within 0.015%; one that is further off costs reads, not changes."""
+
+CLOSE_CHANGES = 2
+"""So many changes between two reads close to each other fix the grid at an edge of a long window."""
+
+STEPS_MORE = 1
+"""So many values are read after those, each once: they end steps, whose differences tell the scatter."""
+
+INTO_STEP = 0.25
+"""Of a period: how long after an expected change such a value is read, when it stands for sure."""
+
+NEVER_NS = 2**62
+
+LOOSE = 1.5
+"""Two reads this many times as far apart as usual are not close: one of them was slow."""
 
 COSTS = 9
 """So many reads tell what the next one takes."""
@@ -36,7 +56,7 @@ class Pace:
     """
 
     def __init__(self, period_s: float, *, seed: int) -> None:
-        """Know nothing but the counter's period.
+        """Know nothing but the counter's period; an edge is being looked for.
 
         Args:
             period_s: Calibrated.
@@ -49,9 +69,33 @@ class Pace:
         self._between_ns: tuple[int, int] | None = None
         self._aim_ns: int | None = None
         self._floor_ns = int(JITTER * self._period_ns) + WAKING_NS
+        self._wanted, self._seen, self._close, self._more = CLOSE_CHANGES, 0, 0, 0
+        self.pause_ns = int(PAUSE_SHARE * self._period_ns)
+
+    def begin(self, now_ns: int, *, changes: int = CLOSE_CHANGES) -> None:
+        """Look for the first changes after another edge.
+
+        Args:
+            now_ns: When that is.
+            changes: How many are wanted between two reads.
+        """
+        self._wanted, self._seen, self._close, self._more = changes, 0, 0, 0
+        self._aim(now_ns)
+
+    @property
+    def rests(self) -> bool:
+        """Whether all that the edge needs has been seen."""
+        return self._fixed and self._more >= STEPS_MORE
+
+    @property
+    def _fixed(self) -> bool:
+        """Whether the grid is known; a change that fell into a slow read helps, one at least did not."""
+        return self._seen >= self._wanted and self._close > 0
 
     def due_ns(self, now_ns: int) -> int:
-        """Return when the next read should begin; `now_ns` where a change is being looked for."""
+        """Return when the next read should begin: `now_ns` while looking for a change, `NEVER_NS` at rest."""
+        if self.rests:
+            return NEVER_NS
         if self._aim_ns is not None and now_ns > self._aim_ns + self._period_ns:
             self._aim(now_ns)  # nothing was read for longer than a period: a change further on is the next
         return now_ns if self._aim_ns is None else max(now_ns, self._aim_ns)
@@ -66,13 +110,23 @@ class Pace:
         """
         self._costs_ns.append(after_ns - before_ns)
         last, self._last = self._last, (before_ns, value)
-        if last is None or value == last[1]:
+        if last is None or before_ns - last[0] > 2 * self._period_ns:  # nothing was read in between
             return
-        if before_ns - last[0] > 2 * self._period_ns:  # nothing was read in between: that tells nothing
-            return
-        # After a missed change this is most of a period, and the next one is looked for all the time.
-        self._between_ns = self._agreeing(last[0], before_ns)
-        self._aim(after_ns)
+        if self._fixed:
+            self._saw_step(after_ns, changed=value != last[1])
+        elif value != last[1]:
+            # After a missed change this is most of a period, and the next one is looked for all the time.
+            self._between_ns = self._agreeing(last[0], before_ns)
+            self._seen += before_ns - last[0] <= self._period_ns // 2
+            self._close += before_ns - last[0] <= LOOSE * self._cost_ns()
+            self._aim(after_ns)
+
+    def _saw_step(self, after_ns: int, *, changed: bool) -> None:
+        if changed:
+            self._more += 1
+            self._aim(after_ns)
+        else:  # the counter lost its rhythm: its phase is looked for anew
+            self._seen, self._close, self._between_ns, self._aim_ns = 0, 0, None, None
 
     def _agreeing(self, after_ns: int, by_ns: int) -> tuple[int, int]:
         """Return between which instants a change lay that two reads show, with what is known from before."""
@@ -86,10 +140,15 @@ class Pace:
         return (low_ns, high_ns) if low_ns <= high_ns else (after_ns, by_ns)
 
     def _aim(self, now_ns: int) -> None:
-        """Aim at the first change that can still be met from now on."""
+        """Aim at the first change that can still be met from now on, or into the step after it."""
         if self._between_ns is None:
             return
         low_ns, high_ns = self._between_ns
+        if self._fixed:
+            into_ns = int(INTO_STEP * self._period_ns)
+            passed_ns = max(1, -((high_ns + into_ns - now_ns) // self._period_ns)) * self._period_ns
+            self._aim_ns = high_ns + passed_ns + into_ns
+            return
         away_ns = int(self._generator.random() * self._cost_ns())
         passed_ns = max(1, -((low_ns - now_ns) // self._period_ns)) * self._period_ns
         while True:
@@ -103,4 +162,4 @@ class Pace:
             passed_ns += self._period_ns
 
     def _cost_ns(self) -> int:
-        return int(median(self._costs_ns)) + ns_from_seconds(PAUSE_S) if self._costs_ns else 0
+        return int(median(self._costs_ns)) + self.pause_ns if self._costs_ns else 0

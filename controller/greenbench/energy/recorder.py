@@ -15,14 +15,13 @@ import numpy as np
 from greenbench.core.errors import MeterError
 from greenbench.core.reading import Series
 from greenbench.core.units import ns_from_seconds, seconds_from_ns
-from greenbench.energy.pacing import PAUSE_S, Pace
+from greenbench.energy.pacing import CLOSE_CHANGES, PAUSE_S, Pace
 from greenbench.energy.sensor import Sensor
 
 ANSWER_S = 10.0
 """A sensor that has not answered for so long hangs; the slowest read seen on a loaded H100 took 0.03 s."""
 
 _LONGEST_SLEEP_S = 0.5
-_LONGEST_DENSE_SLEEP_S = 0.1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,6 +131,7 @@ class Recorder:
         self._faults: list[Fault] = []
         self._reading = ""
         self._dense = 0
+        self._edge_changes: int | None = None
         self._wake = threading.Event()
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._work, name="greenbench-recorder", daemon=True)
@@ -150,8 +150,13 @@ class Recorder:
             raise MeterError(f"the sensor {self._reading} has not answered for {ANSWER_S:g} s")
 
     @contextmanager
-    def dense(self) -> Iterator[None]:
-        """Read the dense sensors while entered: around each change, or as often as possible."""
+    def dense(self, *, changes: int = CLOSE_CHANGES) -> Iterator[None]:
+        """Read the dense sensors while entered: around the next changes, or as often as possible.
+
+        Args:
+            changes: How many changes are wanted between two reads; more tell the edge's instant more closely.
+        """
+        self._edge_changes = changes
         self._dense += 1
         self._wake.set()
         try:
@@ -185,9 +190,16 @@ class Recorder:
 
     def _read_changes(self) -> None:
         """Read what is due of the dense sensors: a change doesn't wait for a burst of polled ones to end."""
+        self._begin_edge()
         for stream in self._streams:
             if stream.sensor.dense and self._is_due(stream, self._clock()):
                 self._read(stream)
+
+    def _begin_edge(self) -> None:
+        changes, self._edge_changes = self._edge_changes, None
+        for stream in self._streams:
+            if stream.pace and changes is not None:
+                stream.pace.begin(self._clock(), changes=changes)
 
     def _is_due(self, stream: _Stream, now: int) -> bool:
         if not stream.sensor.dense:
@@ -211,7 +223,7 @@ class Recorder:
             stream.value.append(value)
             if stream.pace:
                 stream.pace.saw(before, after, value)
-        stream.rested_ns = self._clock() + ns_from_seconds(PAUSE_S)
+        stream.rested_ns = self._clock() + (stream.pace.pause_ns if stream.pace else ns_from_seconds(PAUSE_S))
         period_ns = ns_from_seconds(stream.sensor.period_s)
         # A missed turn is not made up for: the gap shows in the record.
         late = max(0, self._clock() - stream.next_ns)
@@ -219,16 +231,12 @@ class Recorder:
 
     def _pause(self) -> None:
         now = self._clock()
-        turns = [stream.next_ns for stream in self._streams if not stream.sensor.dense]
-        if self._dense:
-            turns += [
-                stream.pace.due_ns(now) if stream.pace else now
-                for stream in self._streams
-                if stream.sensor.dense
-            ]
-            left_s = seconds_from_ns(min(turns, default=now) - now)
-            time.sleep(min(max(left_s, PAUSE_S), _LONGEST_DENSE_SLEEP_S))
-            return
-        left_s = seconds_from_ns(min(turns) - now) if turns else _LONGEST_SLEEP_S
+        polled = [stream.next_ns for stream in self._streams if not stream.sensor.dense]
+        dense = [stream.pace for stream in self._streams if stream.sensor.dense and self._dense]
+        sought = [pace.due_ns(now) if pace else now for pace in dense if not (pace and pace.rests)]
+        if sought:
+            left_s = max(seconds_from_ns(min([*polled, *sought]) - now), PAUSE_S)
+        else:
+            left_s = seconds_from_ns(min(polled) - now) if polled else _LONGEST_SLEEP_S
         self._wake.wait(min(max(left_s, 0.0), _LONGEST_SLEEP_S))
         self._wake.clear()
