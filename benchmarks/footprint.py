@@ -12,6 +12,7 @@ import argparse
 import json
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 from rich.console import Console
@@ -22,7 +23,7 @@ from benchmarks.loops import PATIENCE, Effort, loop_lines, recording_lines
 from benchmarks.pairs import FEWEST
 from benchmarks.slices import slice_lines
 from benchmarks.start_up import start_lines
-from benchmarks.subject import opened
+from benchmarks.subject import Subject, opened
 from benchmarks.table import as_json, as_markdown, exit_status, head, machine, show
 from greenbench.bench.context import Options, open_context
 from greenbench.core.errors import GreenbenchError
@@ -51,7 +52,6 @@ def main() -> int:
 
 def _measured(arguments: argparse.Namespace) -> tuple[list[Line], str]:
     state = Path(os.environ.get("GREENBENCH_STATE", STATE))
-    effort = Effort(pairs=arguments.pairs, seconds=arguments.seconds, patience=arguments.patience)
     environments = {name: Path(python) for name, _, python in (pair.partition("=") for pair in arguments.env)}
     options = Options(state=state, launcher="venv", device=arguments.device, environments=environments)
     with open_context(options) as context:
@@ -59,14 +59,32 @@ def _measured(arguments: argparse.Namespace) -> tuple[list[Line], str]:
         # `--threads` shows where that is asked.
         threads = arguments.threads or max(1, context.view.physical_cores - 1)
         with opened(context, arguments.runtime, arguments.model, threads) as subject:
-            lines = told(loop_lines(subject, effort))
-            lines += told(recording_lines(subject, effort, lines[-1]))
-            lines += told(host_cpu_lines(subject))
-            lines += told(message_lines(subject, effort))
-            lines += told(slice_lines(subject, arguments.slices))
+            lines = [
+                line for part in arguments.only or PARTS for line in told(PARTS[part](subject, arguments))
+            ]
         gpu = context.meters.facts.get("gpu")
     where = f"threads {threads}" + (f", {gpu['name']} (driver {gpu['driver']})" if gpu else "")
-    return [*lines, *start_lines()], where
+    return lines, where
+
+
+def _loops(subject: Subject, arguments: argparse.Namespace) -> list[Line]:
+    effort = _effort(arguments)
+    lines = loop_lines(subject, effort)
+    return [*lines, *recording_lines(subject, effort, lines[-1])]
+
+
+def _effort(arguments: argparse.Namespace) -> Effort:
+    return Effort(pairs=arguments.pairs, seconds=arguments.seconds, patience=arguments.patience)
+
+
+PARTS: dict[str, Callable[[Subject, argparse.Namespace], list[Line]]] = {
+    "loops": _loops,
+    "host": lambda subject, _: host_cpu_lines(subject),
+    "messages": lambda subject, arguments: message_lines(subject, _effort(arguments)),
+    "slices": lambda subject, arguments: slice_lines(subject, arguments.slices),
+    "start": lambda _, __: start_lines(),
+}
+"""The table's parts, by name."""
 
 
 def told(lines: list[Line]) -> list[Line]:
@@ -91,6 +109,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--patience", type=int, default=PATIENCE, help="most pairs, in times of --pairs")
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     parser.add_argument("--env", action="append", default=[], metavar="RUNTIME=PYTHON")
+    parser.add_argument(
+        "--only", action="append", choices=[*PARTS], help="this part of the table; repeatable"
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write figures there")
     parser.add_argument("--md", type=Path, metavar="FILE", help="write the table there")
     return parser
@@ -111,7 +132,8 @@ def _said(arguments: argparse.Namespace) -> list[str]:
     said |= {"patience": arguments.patience} if arguments.patience != PATIENCE else {}
     said |= {"device": arguments.device} if arguments.device != "cpu" else {}
     adopted = [f"--env {pair.partition('=')[0]}=..." for pair in arguments.env]
-    return [*(f"--{name} {value}" for name, value in said.items()), *adopted]
+    parts = [f"--only {part}" for part in arguments.only or ()]
+    return [*(f"--{name} {value}" for name, value in said.items()), *parts, *adopted]
 
 
 if __name__ == "__main__":

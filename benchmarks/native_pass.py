@@ -2,6 +2,8 @@
 
 It takes what the server has loaded, the framework's own objects with their staged inputs, and calls them by
 the framework's own interface: none of greenbench's code lies between two passes.
+Network and inputs keep the layout in which they were loaded, such as PyTorch's ``channels_last``: both sides
+of a comparison run in the same one.
 """
 
 # ruff: noqa: SLF001 - it is about those objects, which the engines keep to themselves

@@ -1,5 +1,6 @@
 import json
 import os
+import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +15,7 @@ from greenbench.fleet.catalog import read_catalog
 ROOT = Path(__file__).resolve().parents[2]
 CATALOGUE = read_catalog(ROOT / "runtimes" / "catalog.toml")
 LENGTH = {"bert_base": 64}
+COMPILERS = ("c++", "g++", "clang++")
 Driver = Callable[..., dict[str, Any]]
 
 
@@ -117,3 +119,11 @@ def outputs_of(tmp_path, drive, golden) -> Callable[..., tuple[dict[str, Any], d
         return said, dict(np.load(path)) if "error" not in said else {}
 
     return run
+
+
+@pytest.fixture
+def compiler() -> None:
+    """Skip a test of ``torch.compile`` where nothing compiles C++."""
+    if not any(map(shutil.which, COMPILERS)):
+        assert os.environ.get("CI") != "true", "torch.compile needs a compiler of C++"
+        pytest.skip("torch.compile needs a compiler of C++")

@@ -54,6 +54,43 @@ def infer(engine, given):
     }  # fmt: skip
 
 
+def formats(engine, given):
+    """Return the memory format that PyTorch's rule gives each order."""
+    from greenbench_runtime.networks.torch_layout import image_format  # noqa: PLC0415 - imports torch
+
+    return {"formats": [str(image_format(LoadOrder(**order))) for order in given["orders"]]}
+
+
+def strides(engine, given):
+    """Return how PyTorch's 4-D weights and its batch lie in memory: as staged, and as handed on."""
+    model = engine.engine().load(LoadOrder(**given["order"], weights_file=Path(given["weights_file"])))
+    model.stage(dict(np.load(given["inputs"])))
+    staged = [list(tensor.stride()) for tensor in model._inputs]
+    run, handed = model._network, []
+    model._network = lambda *inputs: handed.extend(inputs) or inputs[0]
+    model.infer()
+    weights = getattr(run, "_network", run).state_dict()  # that of a compiled network lies one deeper
+    return {
+        "flags": dict(model.facts.flags), "staged": staged,
+        "handed": [list(tensor.stride()) for tensor in handed],
+        "weights": [[list(w.shape), list(w.stride())] for w in weights.values() if w.dim() == 4],
+    }  # fmt: skip
+
+
+def plain(engine, given):
+    """Write what PyTorch's network computes of a batch with everything as it was built: contiguous, eager."""
+    import torch  # noqa: PLC0415 - not every runtime has it
+
+    from greenbench_runtime.networks.torch_layout import format_flag  # noqa: PLC0415
+    from greenbench_runtime.networks.torch_networks import load_network  # noqa: PLC0415
+
+    network = load_network(given["model"], Path(given["weights_file"]))
+    with torch.inference_mode():
+        output = network(*(torch.from_numpy(value) for value in np.load(given["inputs"]).values()))
+    np.savez(given["outputs"], output=output.numpy())
+    return {"flags": format_flag(network)}
+
+
 def count_by_torch(engine, given):
     """Count one sample's operations with PyTorch's own counter, attention as the products it is made of."""
     import torch  # noqa: PLC0415 - not every runtime has it

@@ -11,7 +11,7 @@ from greenbench.core.errors import MeterError
 from greenbench.core.units import seconds_from_ns
 from greenbench.energy.sensor import CallSensor, Sensor
 
-POLL_S, MEMORY_POLL_S, TREE_AGE_S = 0.5, 1.0, 2.0
+POLL_S, MEMORY_POLL_S, TREE_AGE_S = 0.5, 1.0, 5.0
 CPU_STREAM, MEMORY_STREAM = "runtime:cpu", "runtime:memory"
 _MICROSECONDS = 1_000_000
 

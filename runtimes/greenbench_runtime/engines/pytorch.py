@@ -1,4 +1,10 @@
-"""PyTorch, eager or compiled. Tensors stay contiguous (NCHW), as in the frameworks compared with."""
+"""PyTorch, eager or compiled.
+
+Images and the weights of their convolutions are ``channels_last``, as PyTorch's documentation advises, on the
+CPU, and on a GPU in half precision or compiled. On a GPU in mode ``eager`` in fp32 and TF32, where that is
+slower or mixed, they stay contiguous (``networks.torch_layout``). A batch is brought into its format once,
+while it is staged, outside what is timed.
+"""
 
 import gc
 from collections.abc import Callable, Mapping
@@ -13,6 +19,7 @@ from greenbench_runtime.networks import interface, torch_devices
 from greenbench_runtime.networks.flops import matched_flops
 from greenbench_runtime.networks.torch_compile import CUDA_GRAPHS, CompiledNetwork
 from greenbench_runtime.networks.torch_export import TorchConverter
+from greenbench_runtime.networks.torch_layout import format_flag, formatted, image_format
 from greenbench_runtime.networks.torch_networks import load_network, parameters
 from greenbench_runtime.networks.torch_numerics import DTYPES, flags, set_precision
 from greenbench_runtime.networks.torch_weights import TorchWeightsMaker
@@ -27,6 +34,7 @@ class PyTorchModel:
         self.facts = facts
         self._network, self._device = network, device
         self._dtype, self._on_host = DTYPES[order.precision], order.io == "host"
+        self._format = image_format(order)
         self._inputs: tuple[Tensor, ...] = ()
 
     def stage(self, inputs: Mapping[str, Array]) -> None:
@@ -39,6 +47,7 @@ class PyTorchModel:
     def _staged(self, value: Array) -> Tensor:
         tensor = torch.from_numpy(value.copy(order="C"))  # what arrives is read-only
         tensor = tensor.to(self._dtype) if tensor.is_floating_point() else tensor
+        tensor = formatted(tensor, self._format)  # kept by every copy from here on
         if not self._on_host:
             return tensor.to(self._device)
         return tensor.pin_memory() if self._device.type == "cuda" else tensor
@@ -96,14 +105,17 @@ class PyTorch:
         torch.cuda.empty_cache()
         before = torch_devices.reserved_bytes(device)
         with torch_devices.memory_errors(f"loading {order.model}"):
-            network.to(device, dtype)
+            # In host memory, so that the GPU holds no tensor twice.
+            network.to(dtype=dtype, memory_format=image_format(order))
+            network.to(device)
         name = str(dtype).removeprefix("torch.")
         compiled = {"cuda_graphs": str(CUDA_GRAPHS)} if order.mode == "compile" else {}
         staged = name if specs[0].datatype == "FP32" else "int64"
         facts = LoadFacts(
             inputs=specs, outputs=interface.output_specs(*size), parameters=parameters(network),
             flops=matched_flops(order.model, order.sequence_length),
-            flags=flags(order.device) | compiled, device_bytes=torch_devices.reserved_bytes(device) - before,
+            flags=flags(order.device) | format_flag(network) | compiled,
+            device_bytes=torch_devices.reserved_bytes(device) - before,
             dtypes={"weights": name, "inputs": staged, "outputs": name},
         )  # fmt: skip
         run = CompiledNetwork(network) if order.mode == "compile" else network
