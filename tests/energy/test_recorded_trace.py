@@ -17,7 +17,7 @@ from greenbench.core.reading import Domain, Series
 from greenbench.energy.calibrate import LENGTH_S, sensor_period
 from greenbench.energy.changes import changes_of
 from greenbench.energy.meter import MeterSet
-from greenbench.energy.pacing import Pace
+from greenbench.energy.pacing import PERIOD_TOLERANCE, Pace
 from greenbench.energy.recorder import Record
 from greenbench.energy.validity import DEFAULT_LIMITS, judge
 from greenbench.energy.window import cut
@@ -136,14 +136,23 @@ def test_the_period_is_found(trace):
     assert trace.period_s == pytest.approx(0.1, rel=0.02)
 
 
-@pytest.mark.parametrize("phase", ["idle_a", "bs1", "bs64", "square_300ms"])
-def test_the_period_is_found_in_three_seconds_of_any_load(trace, phase):
-    """As long as `doctor --calibrate` looks, from random starts."""
+def periods(trace: Trace, phase: str, length_s: float) -> np.ndarray:
+    """The periods found in 50 stretches from random starts, over the true one."""
     begin, end = trace.phases[phase]
-    length = int(LENGTH_S * SECOND)
+    length = int(length_s * SECOND)
     starts = np.random.default_rng(11).uniform(begin, end - length, 50)
     found = [sensor_period(trace.counter.between(int(start), int(start) + length)) for start in starts]
-    assert np.abs(np.array(found) / 0.1 - 1).max() <= 0.02
+    return np.array(found) / 0.1
+
+
+@pytest.mark.parametrize("phase", ["idle_a", "bs1", "bs64", "square_300ms"])
+def test_the_period_is_found_in_three_seconds_of_any_load(trace, phase):
+    assert np.abs(periods(trace, phase, 3.0) - 1).max() <= 0.02
+
+
+@pytest.mark.parametrize("phase", ["bs1", "bs64"])
+def test_a_calibration_tells_the_next_edge_as_closely_as_reading_expects(trace, phase):
+    assert np.abs(periods(trace, phase, LENGTH_S) - 1).max() <= PERIOD_TOLERANCE
 
 
 @pytest.mark.parametrize("phase", ["bs64", "bs1"])
