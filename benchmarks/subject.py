@@ -38,7 +38,7 @@ LENGTHS = {"bert_base": 128}
 """Tokens of a text, as `up` converts by default."""
 
 EDGE_PERIODS = 2.5
-"""How long a counter that steps is read around each edge, in its periods: one change at least falls in it."""
+"""How long a counter that steps is read after each edge, in its periods: one change at least falls in it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

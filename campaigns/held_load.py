@@ -16,7 +16,7 @@ from greenbench.bench.context import Context, Options
 from greenbench.bench.inputs import batch
 from greenbench.bench.instruments import Instruments
 from greenbench.bench.planning import make_plan
-from greenbench.bench.timeline import Asked, hold, lay_out
+from greenbench.bench.timeline import DENSE_PERIODS, Asked, hold, lay_out
 from greenbench.bench.trial import check_outputs
 from greenbench.bench.warmup import sub_window_s, warm_up
 from greenbench.core.plan import Cell
@@ -29,8 +29,8 @@ from greenbench.energy.validity import DEFAULT_LIMITS
 from greenbench.energy.window import Window, cut
 from greenbench.fleet.run_stream import RunStream
 
-MARGIN_NS = ns_from_seconds(0.5)
-"""The runtime's stamps must reach this far behind the last asked end before windows are cut."""
+MARGIN_S = 0.5
+"""The runtime's stamps must reach this far behind the last asked end, and past its edge, before cutting."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,7 +76,9 @@ class HeldLoad:
             sleep=self.instruments.sleep,
         )
         # The runtime tells its stamps about once a second: those around the last edge may be under way.
-        while self._told_until_ns() < asked[-1].end_ns + MARGIN_NS:
+        after_s = max(MARGIN_S, (DENSE_PERIODS + 1) * self.instruments.sensor_period_s)
+        margin_ns = ns_from_seconds(after_s)
+        while self._told_until_ns() < asked[-1].end_ns + margin_ns:
             self.stream.wait(0.0)
             self.instruments.sleep(0.1)
         record, ends_ns = self.recorder.record(), self.stream.ends_ns()

@@ -86,7 +86,7 @@ def patient(tmp_path):
         catalogue={"new": spec("new", "sm_80", "sm_90"), "old": spec("old", "sm_80", "sm_86")},
         device="cuda",
         meters=meters(throttled=0.0, foreign_processes=0.0),
-        calibration=Calibration(period_s=0.1, read_p50_s=0.003, read_p95_s=0.013, changes=30),
+        calibration=Calibration(period_s=0.1, read_p50_s=0.003, read_p95_s=0.013, changes=30, length_s=6.0),
         limits=DEFAULT_LIMITS,
     )
 

@@ -3,6 +3,7 @@ from contextlib import contextmanager
 import pytest
 
 from greenbench.bench.timeline import (
+    DEAD_PERIODS,
     DENSE_PERIODS,
     LONG_CHANGES,
     SHORT_CHANGES,
@@ -13,6 +14,8 @@ from greenbench.bench.timeline import (
     lay_out,
     lead_s,
 )
+from greenbench.core.doubt import Rule
+from greenbench.energy.validity import DEFAULT_LIMITS
 
 SECOND = 1_000_000_000
 
@@ -66,6 +69,11 @@ def test_the_load_is_held_past_the_last_edge_and_read_densely_around_edges_only(
         sleep=lambda s: now.__setitem__(0, now[0] + max(1, int(s * SECOND))),
     )
     assert now[0] >= asked[-1].end_ns + lead_s(0.1) * SECOND
+    assert (
+        now[0]
+        >= asked[-1].end_ns + DEAD_PERIODS * 0.1 * SECOND
+        > DEFAULT_LIMITS[Rule.GAP].invalid * 0.1 * SECOND
+    )
     assert dense_ns[0] == pytest.approx(2 * DENSE_PERIODS * 0.1 * SECOND, rel=0.01)
 
 

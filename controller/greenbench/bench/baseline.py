@@ -39,7 +39,7 @@ def measure_baseline(
         kind: ``B0`` or ``B1``.
         load_id: The load it belongs to; None for B0.
         length_s: Length of the stretch.
-        sensor_period_s: The counter's period; it is read densely only around the stretch's edges.
+        sensor_period_s: The counter's period; it is read densely only after the stretch's edges.
         clock: CLOCK_MONOTONIC in nanoseconds.
         sleep: Waits some seconds.
 

@@ -28,7 +28,7 @@ class Basis:
         meters: Which streams make which domain, without sensors.
         sensor_period_s: The energy counter's period; 0 where there is none.
         periods_s: Stream -> scheduled seconds between two readings.
-        dense: Streams that are read only around edges.
+        dense: Streams that are read only after edges.
         faults: The last failed reading of each stream that had one.
         asked_ns: Begin and end of every window as asked for; empty where it was not kept.
         intervals: How intervals were computed, as in `greenbench.energy.joules.INTERVALS`.

@@ -10,13 +10,16 @@ LAG_S = 0.2
 """How long instant power lags behind the load: the load runs this much longer at both ends."""
 
 POLLS_S = 0.6
-"""How long the load goes on after that: every slowly polled sensor is read once past the last edge."""
+"""How long the load goes on after that: sensors polled twice a second are read once past the last edge."""
 
 DENSE_PERIODS = 7.5
 """Sensor periods after an edge in which the counter is read around its changes, until all needed is seen.
 
 Up to one passes before the first change; five changes and the step after them take 5.25, and one more where
 a slow read spoils a change."""
+
+DEAD_PERIODS = 11
+"""A counter that did not change for so many periods after an edge is dead: more than what `gap` voids."""
 
 LONG_PERIODS = 50
 """A window of so many periods is long: what its edges leave open is little of it."""
@@ -110,7 +113,8 @@ def hold(
         _wait_until(begin_ns, check, clock, sleep)
         with dense(changes=changes):
             _wait_until(end_ns, check, clock, sleep)
-    _wait_until(asked[-1].end_ns + ns_from_seconds(lead_s(sensor_period_s) + POLLS_S), check, clock, sleep)
+    after_s = max(lead_s(sensor_period_s) + POLLS_S, DEAD_PERIODS * sensor_period_s)
+    _wait_until(asked[-1].end_ns + ns_from_seconds(after_s), check, clock, sleep)
 
 
 def _wait_until(

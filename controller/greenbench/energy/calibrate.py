@@ -42,12 +42,14 @@ class Calibration:
         read_p50_s: Median cost of one read, seconds.
         read_p95_s: 95th percentile of it, seconds.
         changes: Changes that the period rests on.
+        length_s: For how long the counter was read, seconds; what an earlier version kept does not say.
     """
 
     period_s: float
     read_p50_s: float
     read_p95_s: float
     changes: int
+    length_s: float
 
 
 def sensor_period(series: Series) -> float:
@@ -116,7 +118,11 @@ def calibrate(
     costs = (series.t_after_ns - series.t_before_ns) / ns_from_seconds(1.0)
     p50, p95 = (float(cost) for cost in np.percentile(costs, [50, 95]))
     return Calibration(
-        period_s=sensor_period(series), read_p50_s=p50, read_p95_s=p95, changes=len(changes_of(series).by_ns)
+        period_s=sensor_period(series),
+        read_p50_s=p50,
+        read_p95_s=p95,
+        changes=len(changes_of(series).by_ns),
+        length_s=length_s,
     )
 
 

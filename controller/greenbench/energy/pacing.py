@@ -14,16 +14,16 @@ from statistics import median
 from greenbench.core.units import ns_from_seconds
 
 PAUSE_S = 0.001
-"""Pause between two reads of a counter whose period is not known: the call itself takes longer."""
+"""Shortest pause between two reads."""
 
 PAUSE_SHARE = 0.02
-"""Of a period: pause between two reads that look for a change."""
+"""Of a period: pause between two reads that look for a change, where that is longer."""
 
 JITTER = 0.015
 """Of a period: how far off its grid a change is looked for. The recorded H100's leave it by 0.6% at most."""
 
 WAKING_NS = 300_000
-"""How late a sleeping thread usually wakes."""
+"""How late a sleeping thread usually wakes, at least."""
 
 PERIOD_TOLERANCE = 0.0003
 """Of the time since the last change that was seen: how far the calibrated period may have led astray.
@@ -45,7 +45,13 @@ LOOSE = 1.5
 """Two reads this many times as far apart as usual are not close: one of them was slow."""
 
 COSTS = 9
-"""So many reads tell what the next one takes."""
+"""So many reads tell what the next one takes, and how late it begins."""
+
+SLIP = 4
+"""So many times as far off is a change looked for after one that did not come in its time."""
+
+LATE_SHARE = 0.75
+"""The share of late begins that a read allows for."""
 
 
 class Pace:
@@ -68,11 +74,12 @@ class Pace:
         self._last: tuple[int, float] | None = None
         self._between_ns: tuple[int, int] | None = None
         self._aim_ns: int | None = None
+        self._asked_ns: int | None = None
         self._until_ns = 0
-        self._slip_ns = 0
-        self._floor_ns = int(JITTER * self._period_ns) + WAKING_NS
+        self._slips = False
+        self._lates_ns: deque[int] = deque([WAKING_NS], maxlen=COSTS)
         self._wanted, self._seen, self._close, self._more = CLOSE_CHANGES, 0, 0, 0
-        self.pause_ns = int(PAUSE_SHARE * self._period_ns)
+        self.pause_ns = max(int(PAUSE_SHARE * self._period_ns), ns_from_seconds(PAUSE_S))
 
     def begin(self, now_ns: int, *, changes: int = CLOSE_CHANGES) -> None:
         """Look for the first changes after another edge.
@@ -111,6 +118,9 @@ class Pace:
             value: What it showed, in the counter's unit.
         """
         self._costs_ns.append(after_ns - before_ns)
+        if self._asked_ns is not None:
+            self._lates_ns.append(before_ns - self._asked_ns)
+            self._asked_ns = None
         last, self._last = self._last, (before_ns, value)
         if last is None or before_ns - last[0] > 2 * self._period_ns:  # nothing was read in between
             return
@@ -120,20 +130,23 @@ class Pace:
             self._missed(before_ns, after_ns)
         else:
             close = before_ns - last[0] <= self._period_ns // 2
-            self._slip_ns = 0 if close else self._wider_ns()
+            if not close and self._aim_ns is not None and before_ns <= self._until_ns:
+                return  # it fell into a pause: the one that is looked for may be still to come
+            self._slips = False
             self._between_ns = self._agreeing(last[0], before_ns)
             self._seen += close
             self._close += before_ns - last[0] <= LOOSE * self._cost_ns()
             self._aim(after_ns)
 
     def _missed(self, before_ns: int, after_ns: int) -> None:
-        """Aim wider, at the next change, where one did not come in its time: it had come before."""
-        if self._aim_ns is not None and before_ns > self._until_ns:
-            self._slip_ns = self._wider_ns()
+        """Aim wider, at the next change, where one did not come in its time; if in vain, look for any."""
+        if self._aim_ns is None or before_ns <= self._until_ns:
+            return
+        if self._slips:
+            self._between_ns, self._aim_ns, self._slips = None, None, False
+        else:
+            self._slips = True
             self._aim(after_ns)
-
-    def _wider_ns(self) -> int:
-        return max(2 * self._slip_ns, 3 * self._floor_ns)
 
     def _saw_step(self, after_ns: int, *, changed: bool) -> None:
         if changed:
@@ -151,10 +164,7 @@ class Pace:
         astray_ns = int(PERIOD_TOLERANCE * passed_ns)
         low_ns = max(low_ns + passed_ns - astray_ns, after_ns)
         high_ns = min(high_ns + passed_ns + astray_ns, by_ns)
-        if low_ns <= high_ns:
-            return low_ns, high_ns
-        # Seen by the first read already: it came a little before that, else the next one is missed too.
-        return (max(after_ns, by_ns - self._slip_ns), by_ns) if self._slip_ns else (after_ns, by_ns)
+        return (low_ns, high_ns) if low_ns <= high_ns else (after_ns, by_ns)
 
     def _aim(self, now_ns: int) -> None:
         """Aim at the first change that can still be met from now on, or into the step after it."""
@@ -169,15 +179,20 @@ class Pace:
         away_ns = int(self._generator.random() * self._cost_ns())
         passed_ns = max(1, -((low_ns - now_ns) // self._period_ns)) * self._period_ns
         while True:
-            nearest_ns = self._floor_ns + int(PERIOD_TOLERANCE * passed_ns) + self._slip_ns
+            nearest_ns = self._floor_ns() + int(PERIOD_TOLERANCE * passed_ns)
             if high_ns - low_ns + 2 * (nearest_ns + away_ns) >= self._period_ns:
                 self._aim_ns = None  # as good as unknown: look all the time
                 return
             if low_ns + passed_ns - nearest_ns >= now_ns:
                 self._aim_ns = max(now_ns, low_ns + passed_ns - nearest_ns - away_ns)
+                self._asked_ns = self._aim_ns
                 self._until_ns = high_ns + passed_ns + nearest_ns
                 return
             passed_ns += self._period_ns
+
+    def _floor_ns(self) -> int:
+        late_ns = max(WAKING_NS, sorted(self._lates_ns)[int(LATE_SHARE * len(self._lates_ns))])
+        return (SLIP if self._slips else 1) * (int(JITTER * self._period_ns) + late_ns)
 
     def _cost_ns(self) -> int:
         return int(median(self._costs_ns)) + self.pause_ns if self._costs_ns else 0

@@ -44,7 +44,7 @@ class Record(Mapping[str, Series]):
 
     Attributes:
         periods_s: Stream -> scheduled seconds between two readings.
-        dense: Streams that are read only around edges.
+        dense: Streams that are read only after edges.
         faults: Readings that failed.
     """
 
@@ -196,9 +196,11 @@ class Recorder:
                 self._read(stream)
 
     def _begin_edge(self) -> None:
+        if self._edge_changes is None:
+            return
         changes, self._edge_changes = self._edge_changes, None
         for stream in self._streams:
-            if stream.pace and changes is not None:
+            if stream.pace:
                 stream.pace.begin(self._clock(), changes=changes)
 
     def _is_due(self, stream: _Stream, now: int) -> bool:
@@ -232,8 +234,12 @@ class Recorder:
     def _pause(self) -> None:
         now = self._clock()
         polled = [stream.next_ns for stream in self._streams if not stream.sensor.dense]
-        dense = [stream.pace for stream in self._streams if stream.sensor.dense and self._dense]
-        sought = [pace.due_ns(now) if pace else now for pace in dense if not (pace and pace.rests)]
+        dense = [stream for stream in self._streams if stream.sensor.dense and self._dense]
+        sought = [
+            max(stream.rested_ns, stream.pace.due_ns(now) if stream.pace else now)
+            for stream in dense
+            if not (stream.pace and stream.pace.rests)
+        ]
         if sought:
             left_s = max(seconds_from_ns(min([*polled, *sought]) - now), PAUSE_S)
         else:
