@@ -195,6 +195,19 @@ def test_an_edge_asked_for_while_another_is_read_has_its_own_first_change():
         assert len(reads) <= 14
 
 
+def test_reads_that_were_held_up_for_long_do_not_set_it_reading_on_and_on():
+    held_up, pace = iter([400 * MS] * 6), Pace(PERIOD_S, seed=14)
+    read_on(pace, regular, begin_ns=0, end_ns=60 * PERIOD_NS, late=lambda: next(held_up, 0))
+    counts = []
+    for edge in range(1, 20):
+        begin_ns = int((100 * edge + 0.3) * PERIOD_NS)
+        end_ns = begin_ns + 7 * PERIOD_NS
+        counts.append(len(read_on(pace, regular, begin_ns=begin_ns, end_ns=end_ns, changes=CLOSE_CHANGES)))
+        assert pace.rests
+    assert max(counts) <= 20
+    assert np.mean(counts[-6:]) <= 9
+
+
 def test_after_a_read_of_more_than_half_a_period_the_next_changes_are_met():
     slow, pace, now, reads = iter([3] * 6 + [70] + [3] * 200), Pace(PERIOD_S, seed=13), 0, []
     pace.begin(0, changes=3)

@@ -53,6 +53,9 @@ SLIP = 4
 LATE_SHARE = 0.75
 """The share of late begins that a read allows for."""
 
+LATEST = 0.125
+"""Of a period: a read that begins later than this was held up, which tells nothing of the next one."""
+
 
 class Pace:
     """Learns from each read when the next one should begin. All instants: CLOCK_MONOTONIC, nanoseconds.
@@ -77,7 +80,7 @@ class Pace:
         self._asked_ns: int | None = None
         self._until_ns = 0
         self._slips = False
-        self._lates_ns: deque[int] = deque([WAKING_NS], maxlen=COSTS)
+        self._lates_ns: deque[int] = deque([WAKING_NS] * COSTS, maxlen=COSTS)
         self._wanted, self._seen, self._close, self._more = CLOSE_CHANGES, 0, 0, 0
         self.pause_ns = max(int(PAUSE_SHARE * self._period_ns), ns_from_seconds(PAUSE_S))
 
@@ -119,7 +122,7 @@ class Pace:
         """
         self._costs_ns.append(after_ns - before_ns)
         if self._asked_ns is not None:
-            self._lates_ns.append(before_ns - self._asked_ns)
+            self._lates_ns.append(min(before_ns - self._asked_ns, int(LATEST * self._period_ns)))
             self._asked_ns = None
         last, self._last = self._last, (before_ns, value)
         if last is None or before_ns - last[0] > 2 * self._period_ns:  # nothing was read in between
@@ -168,6 +171,7 @@ class Pace:
 
     def _aim(self, now_ns: int) -> None:
         """Aim at the first change that can still be met from now on, or into the step after it."""
+        self._asked_ns = None
         if self._between_ns is None:
             return
         low_ns, high_ns = self._between_ns
@@ -191,7 +195,7 @@ class Pace:
             passed_ns += self._period_ns
 
     def _floor_ns(self) -> int:
-        late_ns = max(WAKING_NS, sorted(self._lates_ns)[int(LATE_SHARE * len(self._lates_ns))])
+        late_ns = max(WAKING_NS, sorted(self._lates_ns)[int(LATE_SHARE * COSTS)])
         return (SLIP if self._slips else 1) * (int(JITTER * self._period_ns) + late_ns)
 
     def _cost_ns(self) -> int:
