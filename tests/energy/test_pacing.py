@@ -196,8 +196,9 @@ def test_an_edge_asked_for_while_another_is_read_has_its_own_first_change():
 
 
 def test_reads_that_were_held_up_for_long_do_not_set_it_reading_on_and_on():
-    held_up, pace = iter([400 * MS] * 6), Pace(PERIOD_S, seed=14)
-    read_on(pace, regular, begin_ns=0, end_ns=60 * PERIOD_NS, late=lambda: next(held_up, 0))
+    pace = Pace(PERIOD_S, seed=14)
+    read_on(pace, regular, begin_ns=0, end_ns=6 * PERIOD_NS)
+    read_on(pace, regular, begin_ns=6 * PERIOD_NS, end_ns=80 * PERIOD_NS, late=lambda: 400 * MS)
     counts = []
     for edge in range(1, 20):
         begin_ns = int((100 * edge + 0.3) * PERIOD_NS)
