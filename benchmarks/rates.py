@@ -35,7 +35,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Measure, print and write; return the exit status."""
     asked = _parser().parse_args(arguments)
     host = machine()
-    command = "python -m benchmarks.rates " + " ".join(sys.argv[1:] if arguments is None else arguments)
+    said = sys.argv[1:] if arguments is None else arguments
+    command = " ".join(["python -m benchmarks.rates", *without_files(said)])
     state = Path(os.environ.get("GREENBENCH_STATE", STATE))
     options = Options(state=state, launcher="venv", device=asked.device)
     lines: list[Line] = []
@@ -55,6 +56,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if asked.json:
         asked.json.write_text(json.dumps(as_json(lines, host, command), indent=1) + "\n")
     return exit_status(lines)
+
+
+def without_files(arguments: Sequence[str]) -> list[str]:
+    """Return what was asked for without where to write it, which is nobody else's."""
+    kept: list[str] = []
+    skip = False
+    for argument in arguments:
+        name, equals, _ = argument.partition("=")
+        if not skip and name not in {"--md", "--json"}:
+            kept.append(argument)
+        skip = not skip and name in {"--md", "--json"} and not equals
+    return kept
 
 
 def _of_runtime(
