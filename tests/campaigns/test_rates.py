@@ -1,7 +1,6 @@
 """What the head of a table of rates says was asked for."""
 
 import pytest
-
 from benchmarks.rates import without_files
 
 
