@@ -1,10 +1,12 @@
 """Mutual TLS, tried by clients that hold the certificates, hold none, or hold somebody else's."""
 
+import gc
 import socket
 import ssl
 import threading
+import time
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -147,6 +149,33 @@ def test_closing_leaves_no_thread_and_no_descriptor(standing, certs):
             assert secret.recv(9)  # the runtime's own settings: the way is open until the proxy closes it
         held.append((process.num_fds(), threading.active_count()))
     assert held[-1] == held[1], held
+
+
+def test_who_comes_while_it_closes_is_closed_too(standing, certs):
+    """At any moment between the call and the handshake; what were left would be warned of when collected."""
+    target = Path(standing.address.removeprefix("unix:"))
+    context = ssl.create_default_context(cafile=certs / "ca.pem")
+    context.set_alpn_protocols(["h2"])
+    context.load_cert_chain(certs / "client.pem", certs / "client-key.pem")
+    ended: list[bool] = []
+
+    def call(address: str) -> None:
+        with suppress(ConnectionError, ssl.SSLError):
+            plain = socket.create_connection(split_endpoint(address), timeout=5)
+            with plain, context.wrap_socket(plain, server_hostname="localhost") as secret:
+                secret.recv(1)
+        ended.append(True)
+
+    for turn in range(20):
+        with TlsProxy("127.0.0.1:0", target, server_context(certs)) as proxy:
+            callers = [threading.Thread(target=call, args=(proxy.address,)) for _ in range(3)]
+            for caller in callers:
+                caller.start()
+            time.sleep(turn * 0.0005)
+        for caller in callers:
+            caller.join()
+    gc.collect()
+    assert len(ended) == 20 * 3  # none was left hanging until its own limit
 
 
 def test_a_context_that_lets_everybody_in_is_not_served(certs):

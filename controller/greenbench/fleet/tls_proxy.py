@@ -48,6 +48,7 @@ class TlsProxy:
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._server: asyncio.Server | None = None
         self._ways: set[asyncio.Future[None]] = set()
+        self._closing = False
 
     @property
     def address(self) -> str:
@@ -87,13 +88,20 @@ class TlsProxy:
         self._loop.close()
 
     async def _close(self) -> None:
+        self._closing = True
         if self._server is not None:
+            # Asyncio loses whom it has accepted and not yet given a transport when the server closes.
+            for listening in self._server.sockets:
+                self._loop.remove_reader(listening.fileno())
+            await asyncio.sleep(_LAST_CALLS_S)
             self._server.close()
         for way in self._ways:
             way.cancel()
-        # What carries a connection sees its ways end, closes both sides and ends by itself.
-        await asyncio.gather(*asyncio.all_tasks() - {asyncio.current_task()}, return_exceptions=True)
-        await asyncio.sleep(_LAST_CALLS_S)
+        # What carries a connection sees its ways end, closes both sides and ends by itself. A client that was
+        # accepted at the last moment, or is done with its handshake only now, brings one more of them.
+        while others := asyncio.all_tasks() - {asyncio.current_task()}:
+            await asyncio.gather(*others, return_exceptions=True)
+            await asyncio.sleep(_LAST_CALLS_S)
 
     async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Carry bytes both ways until either side closes."""
@@ -101,6 +109,9 @@ class TlsProxy:
             inner_reader, inner_writer = await asyncio.open_unix_connection(str(self._target))
         except OSError:
             await _closed(writer)
+            return
+        if self._closing:
+            await _closed(writer, inner_writer)
             return
         ways = {
             asyncio.ensure_future(_pump(reader, inner_writer)),
