@@ -30,6 +30,17 @@ def read_on(pace, counter, *, begin_ns, end_ns, changes=ON, call_ns=3 * MS, late
     return reads
 
 
+def real_counter():
+    """A counter that steps by the clock from now on and takes 3 ms to read."""
+    began_ns = time.monotonic_ns()
+
+    def read():
+        time.sleep(0.003)
+        return float((time.monotonic_ns() - 3 * MS - began_ns) // PERIOD_NS)
+
+    return CallSensor(stream="counter", unit="J", period_s=0.1, dense=True, call=read)
+
+
 def regular(at_ns):
     return float((at_ns - 37 * MS) // PERIOD_NS)
 
@@ -223,14 +234,7 @@ def test_after_a_read_of_more_than_half_a_period_the_next_changes_are_met():
 
 
 def test_a_recorder_reads_around_changes_and_misses_none():
-    began_ns = time.monotonic_ns()
-
-    def counter():
-        time.sleep(0.003)
-        return float((time.monotonic_ns() - 3 * MS - began_ns) // PERIOD_NS)
-
-    sensor = CallSensor(stream="counter", unit="J", period_s=0.1, dense=True, call=counter)
-    done = threading.Event()
+    sensor, done = real_counter(), threading.Event()
     with Recorder([sensor], sensor_period_s=PERIOD_S) as recorder, recorder.dense(changes=ON):
         done.wait(2.05)
         series = recorder.record()["counter"]
@@ -239,14 +243,7 @@ def test_a_recorder_reads_around_changes_and_misses_none():
 
 
 def test_a_recorder_rests_after_an_edge_until_the_next_one_wakes_it():
-    began_ns = time.monotonic_ns()
-
-    def counter():
-        time.sleep(0.003)
-        return float((time.monotonic_ns() - 3 * MS - began_ns) // PERIOD_NS)
-
-    sensor = CallSensor(stream="counter", unit="J", period_s=0.1, dense=True, call=counter)
-    done = threading.Event()
+    sensor, done = real_counter(), threading.Event()
     with Recorder([sensor], sensor_period_s=PERIOD_S) as recorder:
         found = []
         for _ in range(2):  # one stretch follows the other without a pause

@@ -5,6 +5,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 from greenbench.core.units import ns_from_seconds
+from greenbench.energy.pacing import CLOSE_CHANGES
 
 LAG_S = 0.2
 """How long instant power lags behind the load: the load runs this much longer at both ends."""
@@ -24,7 +25,7 @@ DEAD_PERIODS = 11
 LONG_PERIODS = 50
 """A window of so many periods is long: what its edges leave open is little of it."""
 
-LONG_CHANGES, SHORT_CHANGES = 2, 5
+LONG_CHANGES, SHORT_CHANGES = CLOSE_CHANGES, 5
 """So many changes are seen closely at each edge of a window that is long or not.
 
 Each takes two or three reads, which keep a core busy for 4 ms each on an H100. On its recorded trace windows
