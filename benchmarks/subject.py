@@ -37,8 +37,9 @@ QUIT_S = 10.0
 LENGTHS = {"bert_base": 128}
 """Tokens of a text, as `up` converts by default."""
 
-EDGE_PERIODS = 2.5
-"""How long a counter that steps is read after each edge, in its periods: one change at least falls in it."""
+EDGE_PERIODS = 3.25
+"""How long a counter that steps is read after each edge, in its periods: a change falls in it that is seen
+closely, even where one did not come in its time."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
