@@ -80,7 +80,7 @@ class Host:
             self._polled("rapl:package-0", 0.1, lambda at: 100 * np.minimum(at, self.rapl_frozen_s)),
         ]
         instant = _series("instant", instant.t_before_ns[kept] / SECOND, instant.value[kept])
-        streams = {item.stream: item for item in (self._counter(), instant, *slow)}
+        streams = {item.stream: item for item in (self._counter(), instant, self._averaged(), *slow)}
         periods = {
             "throttled": 0.1,
             "instant": 0.1,
@@ -102,9 +102,18 @@ class Host:
         at = np.arange(0.03, END_S, period_s)
         return _series(stream, at, answer(at))
 
-    def _counter(self) -> Series:
+    def _averaged(self) -> Series:
+        """Over the last second, as the board has it; at the start over what there was."""
+        at, joules = np.arange(0.53, END_S, 0.5), self._joules()
+        begin = np.maximum(at - 1, 0)
+        return _series("average", at, np.diff(np.interp([begin, at], GRID, joules), axis=0)[0] / (at - begin))
+
+    def _joules(self) -> np.ndarray:
         watts = self.watts(GRID)
-        joules = np.concatenate([[0.0], np.cumsum((watts[1:] + watts[:-1]) / 2 * np.diff(GRID))])
+        return np.concatenate([[0.0], np.cumsum((watts[1:] + watts[:-1]) / 2 * np.diff(GRID))])
+
+    def _counter(self) -> Series:
+        joules = self._joules()
         joules[self.window_s / 2 < GRID - BEGIN_S] -= self.lost_j
         joules[self.frozen_s < GRID] = joules[np.searchsorted(GRID, self.frozen_s)]
         at = np.arange(0, END_S, 0.003)

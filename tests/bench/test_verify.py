@@ -11,6 +11,7 @@ import pytest
 
 from greenbench.bench.basis import BASIS, basis_fields
 from greenbench.bench.instruments import Instruments
+from greenbench.bench.recompute import NOISE_ALLOWED
 from greenbench.bench.rows import net_of_host, window_row
 from greenbench.bench.suites import load_suite
 from greenbench.bench.verify import verify_run
@@ -406,6 +407,17 @@ def test_intervals_of_another_method_are_not_compared_and_that_is_said(run):
     assert any("they and reasons are not" in note for note in verify_run(run).notes)
     rewrite(run, edited("energy_cpu_j", 1.2), resign=True)
     assert "w1: energy_cpu_j is " in found(run)
+
+
+@pytest.mark.parametrize(("intervals", "compared"), [(NOISE_ALLOWED - 1, False), (NOISE_ALLOWED, True)])
+def test_doubts_from_before_noise_was_allowed_for_are_not_compared(run, intervals, compared):
+    def older(event: dict) -> dict:
+        if event["event"] == "trial":
+            event["trial"]["verdict"] = Verdict.INVALID
+        return event | ({"intervals": intervals} if event["event"] == BASIS else {})
+
+    rewrite(run, older, resign=True)
+    assert ("verdict is " in found(run)) is compared
 
 
 def test_a_clock_that_was_set_is_a_note(run):

@@ -83,7 +83,8 @@ class FakeNvml:
         return 250_000
 
     def nvmlDeviceGetFieldValues(self, handle, fields):
-        return [SimpleNamespace(nvmlReturn=0, value=SimpleNamespace(uiVal=123_456))]
+        watts = {pynvml.NVML_FI_DEV_POWER_INSTANT: 123_456, pynvml.NVML_FI_DEV_POWER_AVERAGE: 120_000}
+        return [SimpleNamespace(nvmlReturn=0, value=SimpleNamespace(uiVal=watts[field])) for field in fields]
 
     def nvmlDeviceGetUtilizationRates(self, handle):
         return SimpleNamespace(gpu=97)
@@ -109,6 +110,7 @@ def test_readings_come_in_si_units():
     found = values(open_gpu(FakeNvml(), 0))
     assert found["counter"] == pytest.approx(5.0)
     assert found["instant"] == pytest.approx(123.456)
+    assert found["average"] == pytest.approx(120.0)
     assert found["sm_clock"] == pytest.approx(1.755e9)
     assert found["utilisation"] == pytest.approx(0.97)
     assert found["throttled"] == 1.0

@@ -17,6 +17,7 @@ from greenbench.core.reading import Domain, Series
 from greenbench.energy.calibrate import LENGTH_S, sensor_period
 from greenbench.energy.changes import changes_of
 from greenbench.energy.meter import MeterSet
+from greenbench.energy.observations import power_halves
 from greenbench.energy.pacing import PERIOD_TOLERANCE, Pace
 from greenbench.energy.recorder import Record
 from greenbench.energy.validity import DEFAULT_LIMITS, judge
@@ -54,6 +55,8 @@ class Trace:
         )
         at, power = arrays["instant"].T
         self.instant = Series(stream="instant", unit="W", t_before_ns=at, t_after_ns=at, value=power * 1e-3)
+        at, power = arrays["average"].T
+        self.average = Series(stream="average", unit="W", t_before_ns=at, t_after_ns=at, value=power * 1e-3)
         self.ends = {name.removeprefix("iter_"): arrays[name] for name in arrays if name.startswith("iter_")}
         self.phases = {name: (a, b) for name, a, b in json.loads(str(arrays["phases"]))}
         self.period_s = sensor_period(self.counter)
@@ -105,6 +108,52 @@ def cut_of(trace: Trace, asked: Asked, phase: str = "bs64"):
         ends_ns=trace.ends[phase],
         sensor_period_s=trace.period_s,
     )
+
+
+def polled(series: Series, begin_ns: int, end_ns: int, every_s: float) -> Series:
+    """What a recorder that polls a stream would have read of it."""
+    read = np.searchsorted(series.t_before_ns, np.arange(begin_ns, end_ns, int(every_s * SECOND)))
+    stamps = series.t_before_ns[read]
+    return Series(
+        stream=series.stream,
+        unit=series.unit,
+        t_before_ns=stamps,
+        t_after_ns=stamps,
+        value=series.value[read],
+    )
+
+
+def halves_of(trace: Trace, *, averaged: bool) -> list[tuple[float, float, float]]:
+    """Of 10 s windows at batch 64: by how much halves differ by the counter, read without a pause; what
+    `power_halves` says of readings as a run has them; and what it leaves open."""
+    changes, found = changes_of(trace.counter), []
+    for asked in windows(trace, 10.0, count=200):
+        begin, end = asked.begin_ns, asked.end_ns
+        joules = np.interp([begin, (begin + end) // 2, end], changes.by_ns, changes.value)
+        streams = {"instant": polled(trace.instant, begin - SECOND // 2, end, 0.1)}
+        if averaged:
+            streams["average"] = polled(trace.average, begin - SECOND // 2, end, 0.5)
+        said = power_halves(Record(streams, periods_s=dict.fromkeys(streams, 0.1)), begin, end)
+        assert said
+        found.append((abs(np.diff(joules)[1] / np.diff(joules)[0] - 1), *said))
+    return found
+
+
+def test_whether_power_changed_within_a_window_is_told_by_the_boards_own_average(trace):
+    """The halves really differ by more than 0.5% in 5% of these windows."""
+    truly, said, unknown = np.array(halves_of(trace, averaged=True)).T
+    assert (truly > 0.005).mean() < 0.06
+    assert (said > 0.005).mean() < 0.12
+    assert np.percentile(np.abs(said - truly), 95) < 0.004
+    assert not unknown.any()
+
+
+def test_readings_of_the_instant_alone_would_call_a_steady_power_unsteady(trace):
+    truly, said, unknown = np.array(halves_of(trace, averaged=False)).T
+    assert (said > 0.005).mean() > 0.5
+    assert (said > 0.005 + unknown).mean() < 0.12
+    # 87%, not 95%: readings ten times a second beat with the iterations, so they are not independent.
+    assert (np.abs(said - truly) <= unknown).mean() > 0.8
 
 
 @pytest.mark.parametrize(("length_s", "limit"), [(1.0, 0.005), (10.0, 0.0006)])

@@ -43,6 +43,7 @@ def test_a_good_window_raises_no_doubt():
         ({"iterations": 2.5}, Rule.TOO_SHORT, Verdict.INVALID),
         ({"rate_halves": 0.006}, Rule.NOT_STEADY, Verdict.DOUBTFUL),
         ({"power_halves": 0.06}, Rule.NOT_STEADY, Verdict.INVALID),
+        ({"power_halves": 0.06, "power_halves_u95": 0.02}, Rule.NOT_STEADY, Verdict.DOUBTFUL),
         ({"counter_over_integral": 1.04}, Rule.SENSOR_DISAGREEMENT, Verdict.DOUBTFUL),
         ({"counter_over_integral": 0.89}, Rule.SENSOR_DISAGREEMENT, Verdict.INVALID),
         ({"iteration_over_period": 0.51}, Rule.PERIOD_LOCKED, Verdict.DOUBTFUL),
@@ -87,6 +88,7 @@ def test_a_suite_changes_one_limit_and_leaves_the_other():
     [
         {"sensor_periods": 100.0, "iterations": 32.0},
         {"rate_halves": 0.005, "power_halves": 0.005},
+        {"power_halves": 0.024, "power_halves_u95": 0.02},
         {"counter_over_integral": 1.029},
         {"counter_over_integral": 0.971},
         {"iteration_over_period": 0.5 * 1.051},

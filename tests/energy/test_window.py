@@ -8,6 +8,7 @@ from greenbench.core.doubt import Rule, Verdict
 from greenbench.core.reading import Domain, Series
 from greenbench.energy.cgroup import CPU_STREAM
 from greenbench.energy.meter import MeterSet
+from greenbench.energy.observations import power_halves
 from greenbench.energy.pacing import Pace
 from greenbench.energy.recorder import Record
 from greenbench.energy.validity import DEFAULT_LIMITS, judge
@@ -176,6 +177,40 @@ def test_the_integral_of_power_is_compared_with_the_counter():
     window = gpu_window(dense_counter(lambda at: 300 * at), power)
     assert window.counter_over_integral == pytest.approx(1.2, rel=0.02)
     assert window.instant_readings == pytest.approx(30, abs=1)
+
+
+def averaged(power, every_s=0.5):
+    """What a board gives that averages over a second, as read every half second."""
+    at = np.arange(0.07, 7, every_s)
+    return series("average", at, [power(np.linspace(one - 1, one, 200)).mean() for one in at], unit="W")
+
+
+@pytest.mark.parametrize("change", [0.0, 0.2])
+def test_a_change_of_power_is_told_by_the_boards_average_which_lags_by_a_second(change):
+    def power(at):
+        return 300 * (1 + change * (at > 2.0) + 9 * (at < 1))  # what came before the window is not in it
+
+    record = record_of(averaged(power), series("instant", [1.5, 2.5], [1, 500], unit="W"))
+    said = power_halves(record, SECOND, 5 * SECOND)
+    # The halves meet at 3 s: the first holds the change, the second none of it.
+    assert said == pytest.approx((0.0, 0.0) if not change else (0.06, 0.0), abs=0.04 if change else 1e-9)
+    assert bool(said[0]) == bool(change)
+
+
+def test_where_the_board_averages_nothing_the_spread_of_single_readings_widens_the_answer():
+    at = np.arange(1.05, 5, 0.1)
+    watts = 300 + 30 * (-1.0) ** np.arange(len(at)) + 15 * (at > 3)
+    said = power_halves(record_of(series("instant", at, watts, unit="W")), SECOND, 5 * SECOND)
+    error = 30 * np.sqrt(20 / 19) / np.sqrt(20)
+    assert said == pytest.approx((0.05, 1.96 * np.sqrt(2) * error / 300))
+
+
+def test_halves_shorter_than_the_boards_average_are_told_by_single_readings():
+    at = np.arange(0.05, 5, 0.1)
+    record = record_of(averaged(lambda at: 300 + 0 * at), series("instant", at, np.full(50, 250.0), unit="W"))
+    assert power_halves(record, SECOND, 2 * SECOND) == (0.0, 0.0)
+    assert power_halves(record_of(record["average"]), SECOND, 2 * SECOND) is None
+    assert power_halves(record_of(series("instant", [1.2, 1.4, 1.9], [1, 1, 1])), SECOND, 2 * SECOND) is None
 
 
 def test_rapl_is_taken_at_the_counters_own_edges():

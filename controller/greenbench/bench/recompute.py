@@ -39,6 +39,9 @@ INTERVAL_COLUMNS = frozenset(
 INEXACT = INTERVAL_COLUMNS | {"doubts", "verdict", "absent"}
 """Columns that a log without a basis cannot give again."""
 
+NOISE_ALLOWED = 5
+"""From these `INTERVALS` on `not_steady` knows what readings of the instant leave open; before it did not."""
+
 
 @dataclass(slots=True, kw_only=True)
 class _Load:
@@ -122,6 +125,8 @@ def _of_load(
 
 def _not_again(basis: Basis) -> frozenset[str]:
     if not basis.exact:
+        return INEXACT
+    if basis.intervals < NOISE_ALLOWED:
         return INEXACT
     return frozenset() if basis.intervals == INTERVALS else INTERVAL_COLUMNS
 

@@ -148,7 +148,7 @@ def _notes(run: StoredRun) -> Iterator[str]:
     if not exact(run):
         yield "made before a load's sensors were kept: doubts and intervals are not computed again"
     if older_intervals(run):
-        yield "intervals were computed otherwise than now: they and reasons are not computed again"
+        yield "intervals or doubts were computed otherwise than now: they and reasons are not computed again"
     last = [event["event"] for event in run.events()][-1:]
     if last not in ([FINISHED], [INTERRUPTED]):
         yield "the run has not ended: its tables are not sealed yet"

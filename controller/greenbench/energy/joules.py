@@ -20,12 +20,13 @@ PLAUSIBLE = 1.5
 RAPL_UPDATE_S = 0.001
 """RAPL's own period: a reading is at most so old."""
 
-INTERVALS = 4
-"""How a trial's intervals are computed; raised with every change, so that `verify` compares like with like.
+INTERVALS = 5
+"""How a trial's intervals and doubts are computed; raised with every change: `verify` compares equals.
 
 1: standard deviation of the steps around the edges. 2: their scatter about a line; net totals have intervals.
 3: the changes around an edge that tell its instant are chosen by whole periods. 4: a change between two close
-reads ends one step, whatever came before it.
+reads ends one step, whatever came before it. 5: whether power changed between a window's halves is told by
+the board's average, and where there is none by no more than readings of the instant can tell.
 """
 
 _TWO_SIDED_95 = 1.96

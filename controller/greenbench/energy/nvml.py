@@ -26,11 +26,13 @@ from greenbench.energy.shared import SharedCall
 
 COUNTER_PERIOD_S = 0.1
 POWER_POLL_S = 0.1
+AVERAGE_POLL_S = 0.5
+"""The board averages it over a second."""
 STATE_POLL_S = 0.2
 """What is averaged alone; a share of readings, as `throttled`, takes as many as power."""
 SLOW_POLL_S = 1.0
 
-FIELD_POWER_INSTANT = 186
+FIELD_POWER_AVERAGE, FIELD_POWER_INSTANT = 185, 186
 THROTTLE_BITS = 0x08 | 0x20 | 0x40 | 0x80
 """HW slowdown, SW thermal slowdown, HW thermal slowdown, HW power brake."""
 POWER_CAP_BIT = 0x04
@@ -51,7 +53,8 @@ class Gpu:
     """One opened GPU.
 
     Attributes:
-        sensors: Counter, instant power, utilisation, temperature, clock, throttling, memory, processes.
+        sensors: Counter, instant and averaged power, utilisation, temperature, clock, throttling, memory and
+            processes.
         domains: GPU energy, where the board has a counter.
         absent: What it lacks, with the reason.
         facts: ``uuid``, ``name``, ``driver``, ``architecture``, ``index``, limits, ``mig``.
@@ -197,7 +200,8 @@ def _sensors(
             COUNTER_PERIOD_S,
             lambda: joules_from_millijoules(library.nvmlDeviceGetTotalEnergyConsumption(handle)),
         ),
-        ("instant", "W", POWER_POLL_S, lambda: _instant_power_w(library, handle)),
+        ("instant", "W", POWER_POLL_S, lambda: _field_w(library, handle, FIELD_POWER_INSTANT)),
+        ("average", "W", AVERAGE_POLL_S, lambda: _field_w(library, handle, FIELD_POWER_AVERAGE)),
         ("utilisation", "1", STATE_POLL_S, lambda: library.nvmlDeviceGetUtilizationRates(handle).gpu / 100),
         (
             "temperature",
@@ -257,8 +261,8 @@ def _guarded(stream: str, call: Callable[[], float]) -> Callable[[], float]:
     return read
 
 
-def _instant_power_w(library: Any, handle: Any) -> float:
-    (value,) = library.nvmlDeviceGetFieldValues(handle, [FIELD_POWER_INSTANT])
+def _field_w(library: Any, handle: Any, field_id: int) -> float:
+    (value,) = library.nvmlDeviceGetFieldValues(handle, [field_id])
     if value.nvmlReturn:
         raise pynvml.NVMLError(value.nvmlReturn)
     return watts_from_milliwatts(value.value.uiVal)

@@ -1,6 +1,7 @@
 """Figures of one stream over one window: means, advances, integrals, gaps."""
 
 from collections.abc import Collection
+from math import hypot, sqrt
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,6 +10,11 @@ from greenbench.core.reading import Series
 from greenbench.core.units import ns_from_seconds, seconds_from_ns
 from greenbench.energy.changes import changes_of, first_edge_after
 from greenbench.energy.recorder import Record
+
+AVERAGE_S = 1.1
+"""A board's averaged power tells of so long before a reading (an H100's ramps for 1.1 s after a step)."""
+
+_TWO_SIDED_95 = 1.96
 
 
 def middle(series: Series) -> NDArray[np.int64]:
@@ -97,11 +103,31 @@ def rate_halves(ends_ns: NDArray[np.int64], begin_ns: int, end_ns: int) -> float
     return abs(second / first - 1) if first > 0 else None
 
 
-def power_halves(series: Series | None, begin_ns: int, end_ns: int) -> float | None:
-    """Return the relative difference of the second half's power to the first's."""
-    middle = (begin_ns + end_ns) // 2
-    first, second = (integral(series, a, b) for a, b in ((begin_ns, middle), (middle, end_ns)))
-    return abs(second / first - 1) if first and second else None
+def power_halves(record: Record, begin_ns: int, end_ns: int) -> tuple[float, float] | None:
+    """Return the relative difference of the second half's power to the first's, and half its 95% interval.
+
+    By the power that the board itself averages, where a reading's whole second fits into each half. Else by
+    readings of the instant, which meet an iteration now here, now there: what that leaves open is the second
+    number. None where a half holds too few readings of either.
+    """
+    half_ns = (begin_ns + end_ns) // 2
+    halves = ((begin_ns, half_ns), (half_ns, end_ns))
+    lag_ns = ns_from_seconds(AVERAGE_S)
+    averaged = [inside(record.get("average"), a + lag_ns, b).value for a, b in halves]
+    if all(len(half) for half in averaged):
+        return _apart(*(float(half.mean()) for half in averaged), open_w=(0.0, 0.0))
+    single = [inside(record.get("instant"), a, b).value for a, b in halves]
+    if any(len(half) < 2 for half in single):  # noqa: PLR2004 - one tells nothing of how much they differ
+        return None
+    first, second = (float(half.std(ddof=1)) / sqrt(len(half)) for half in single)
+    return _apart(*(float(half.mean()) for half in single), open_w=(first, second))
+
+
+def _apart(first_w: float, second_w: float, *, open_w: tuple[float, float]) -> tuple[float, float] | None:
+    """Return how far two means are apart, as a share of the first, and half the 95% interval of that."""
+    if first_w <= 0:
+        return None
+    return abs(second_w / first_w - 1), _TWO_SIDED_95 * hypot(*open_w) / first_w
 
 
 def over_period(seconds: float, iterations: float, period_s: float) -> float | None:

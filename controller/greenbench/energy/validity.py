@@ -1,6 +1,7 @@
 """The rules that a window's own record decides, and the limits of all rules."""
 
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from math import sqrt
 from typing import Protocol
 
@@ -93,21 +94,25 @@ def _too_short(window: Window, limits: Mapping[Rule, Limits]) -> Iterator[Doubt]
 
 
 def _not_steady(window: Window, limits: Mapping[Rule, Limits]) -> Iterator[Doubt]:
-    for value in (window.rate_halves, window.power_halves):
-        yield from _judged(Rule.NOT_STEADY, value, limits[Rule.NOT_STEADY])
+    base, unknown = limits[Rule.NOT_STEADY], window.power_halves_u95
+    yield from _judged(Rule.NOT_STEADY, window.rate_halves, base)
+    yield from _judged(Rule.NOT_STEADY, window.power_halves, _moved(base, lambda limit: limit + unknown))
 
 
 def _sensor_disagreement(window: Window, limits: Mapping[Rule, Limits]) -> Iterator[Doubt]:
     ratio = window.counter_over_integral
     if ratio is None:
         return
-    base = limits[Rule.SENSOR_DISAGREEMENT]
     widened = sqrt(max(1.0, FULL_SAMPLE / max(1, window.instant_readings)))
-    wide = Limits(
-        doubtful=None if base.doubtful is None else base.doubtful * widened,
-        invalid=None if base.invalid is None else base.invalid * widened,
-    )
+    wide = _moved(limits[Rule.SENSOR_DISAGREEMENT], lambda limit: limit * widened)
     yield from _judged(Rule.SENSOR_DISAGREEMENT, abs(ratio - 1), wide)
+
+
+def _moved(limits: Limits, move: Callable[[float], float]) -> Limits:
+    doubtful, invalid = (
+        None if limit is None else move(limit) for limit in (limits.doubtful, limits.invalid)
+    )
+    return replace(limits, doubtful=doubtful, invalid=invalid)
 
 
 def _period_locked(window: Window, limits: Mapping[Rule, Limits]) -> Iterator[Doubt]:

@@ -57,6 +57,7 @@ class Window:
         sensor_periods: Sensor periods in the window; None where no sensor set the edges.
         rate_halves: Relative difference of the second half's rate to the first's.
         power_halves: The same for power.
+        power_halves_u95: Half the 95% interval of that: what readings of the instant leave open.
         iteration_over_period: Mean time of an iteration over the sensor's period; None without a counter.
         others_cores: CPU use of the host beyond the runtime's, in cores.
         steal_share: Stolen share of all CPU time.
@@ -91,6 +92,7 @@ class Window:
     sensor_periods: float | None = None
     rate_halves: float | None = None
     power_halves: float | None = None
+    power_halves_u95: float = 0.0
     iteration_over_period: float | None = None
     others_cores: float | None = None
     steal_share: float | None = None
@@ -147,6 +149,7 @@ def cut(
     gpu = energy.get(Domain.GPU)
     cpu_s = advance(record.get(CPU_STREAM), begin, end)
     integrated = integral(record.get("instant"), begin, end)
+    halves = power_halves(record, begin, end)
     return Window(
         begin_ns=begin,
         end_ns=end,
@@ -173,7 +176,8 @@ def cut(
         if edges.source == "counter" and sensor_period_s
         else None,
         rate_halves=rate_halves(ends_ns, begin, end),
-        power_halves=power_halves(record.get("instant"), begin, end),
+        power_halves=halves[0] if halves else None,
+        power_halves_u95=halves[1] if halves else 0.0,
         iteration_over_period=over_period(seconds, iterations, sensor_period_s if gpu else 0.0),
         others_cores=others(record, begin, end, cpu_s),
         steal_share=steal(record, begin, end),
