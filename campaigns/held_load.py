@@ -18,7 +18,7 @@ from greenbench.bench.instruments import Instruments
 from greenbench.bench.planning import make_plan
 from greenbench.bench.timeline import DENSE_PERIODS, Asked, hold, lay_out
 from greenbench.bench.trial import check_outputs
-from greenbench.bench.warmup import sub_window_s, warm_up
+from greenbench.bench.warmup import power_of, sub_window_s, warm_up
 from greenbench.core.plan import Cell
 from greenbench.core.suite import Suite
 from greenbench.core.units import ns_from_seconds
@@ -182,7 +182,7 @@ def _warm_up(stream: RunStream, recorder: Recorder, instruments: Instruments, ca
 
     return warm_up(
         ends,
-        lambda: recorder.record().get("instant"),
+        lambda: power_of(recorder.record()),
         cap_s=cap_s,
         length_s=sub_window_s(10.0),
         clock=instruments.clock,

@@ -1,8 +1,9 @@
 import numpy as np
 import pytest
 
-from greenbench.bench.warmup import is_steady, rates, sub_window_s, warm_up
+from greenbench.bench.warmup import is_steady, power_of, rates, sub_window_s, warm_up
 from greenbench.core.reading import Series
+from greenbench.energy.recorder import Record
 
 SECOND = 1_000_000_000
 
@@ -37,6 +38,16 @@ def test_power_that_still_climbs_is_not_steady():
     ends = stamps(*[0.01] * 400)
     assert not is_steady(ends, power(list(np.linspace(100, 300, 41))), length_s=1.0)
     assert is_steady(ends, power([300.0] * 41), length_s=1.0)
+
+
+def test_power_is_that_which_the_board_averages_where_it_does():
+    instant, average = power([300.0] * 5), power([290.0] * 5)
+    for streams, expected in (
+        ({"instant": instant, "average": average}, average),
+        ({"instant": instant}, instant),
+        ({}, None),
+    ):
+        assert power_of(Record(streams, periods_s={})) is expected
 
 
 def test_the_cap_is_told_in_seconds():

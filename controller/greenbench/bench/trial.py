@@ -17,7 +17,7 @@ from greenbench.bench.making import reference_outputs
 from greenbench.bench.parity import compare, fallback_doubt, numeric_mode_doubt
 from greenbench.bench.rest import Rest
 from greenbench.bench.timeline import POLLS_S, Asked, hold, lay_out
-from greenbench.bench.warmup import sub_window_s, warm_up
+from greenbench.bench.warmup import power_of, sub_window_s, warm_up
 from greenbench.core.doubt import Doubt, Limits, Rule
 from greenbench.core.parity import Parity
 from greenbench.core.plan import Cell, PlannedLoad, Protocol
@@ -257,7 +257,7 @@ class _Measuring:
         self.observer.step("warming up")
         waited_s = warm_up(
             partial(_ends, stream),
-            lambda: self.recorder.record().get("instant"),
+            lambda: power_of(self.recorder.record()),
             cap_s=self.protocol.warmup_cap_s,
             length_s=sub_window_s(self.protocol.window_s),
             clock=self.instruments.clock,

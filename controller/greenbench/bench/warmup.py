@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from greenbench.core.reading import Series
 from greenbench.core.units import ns_from_seconds, seconds_from_ns
+from greenbench.energy.recorder import Record
 
 SUB_WINDOWS = 3
 AGREEMENT = 0.05
@@ -34,6 +35,11 @@ def rates(ends_ns: NDArray[np.int64], *, until_ns: int, length_s: float) -> NDAr
         return np.empty(0)
     counts = np.interp(edges, ends_ns, np.arange(len(ends_ns)))
     return np.diff(counts) / length_s
+
+
+def power_of(record: Record) -> Series | None:
+    """Return the power that tells whether a load is steady: as the board averages it, else of the instant."""
+    return record.get("average", record.get("instant"))
 
 
 def powers(series: Series | None, *, until_ns: int, length_s: float) -> NDArray[np.float64]:
