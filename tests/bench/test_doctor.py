@@ -20,6 +20,7 @@ from greenbench.bench.host_checks import (
     check_cpu_meter,
     check_disk,
     check_other_work,
+    check_pace,
     check_processor,
     check_state,
 )
@@ -237,6 +238,33 @@ def test_the_governor_is_told(patient, tmp_path):
     check = only(check_processor(patient, governor))
     assert check.level is Level.WARN
     assert "cpupower" in check.remedy
+
+
+def paced(pieces_s):
+    """A clock on which each piece of work takes as long as told, the last one from then on."""
+    now, left = [0.0], list(pieces_s)
+
+    def clock():
+        now[0] += left.pop(0) if len(left) > 1 else left[0]
+        return now[0]
+
+    return clock
+
+
+def test_a_core_that_keeps_its_pace_is_well(patient):
+    check = only(check_pace(patient, paced([0.01])))
+    assert (check.level, check.figure) == (Level.OK, "a core was up to 0% slower than at its best within 2 s")
+
+
+def test_a_core_that_others_slow_is_told_with_what_it_does_to_figures(patient):
+    check = only(check_pace(patient, paced([0.01] * 60 + [0.016])))
+    assert check.level is Level.WARN
+    assert "up to 60% slower" in check.figure
+    assert "rounds" in check.remedy
+
+
+def test_one_slow_piece_among_many_is_no_change_of_pace(patient):
+    assert only(check_pace(patient, paced([0.01] * 33 + [0.05] + [0.01]))).level is Level.OK
 
 
 def other_work(patient, monkeypatch, **spent):

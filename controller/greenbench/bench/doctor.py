@@ -17,6 +17,7 @@ from greenbench.bench.host_checks import (
     check_cpu_meter,
     check_disk,
     check_other_work,
+    check_pace,
     check_processor,
     check_state,
 )
@@ -90,6 +91,7 @@ def examine(patient: Patient) -> tuple[Check, ...]:
         check_foreign_processes,
         check_cpu_meter,
         check_processor,
+        check_pace,
         check_other_work,
         check_disk,
         check_state,

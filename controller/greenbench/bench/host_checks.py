@@ -4,7 +4,9 @@ import os
 import shutil
 import time
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 from pathlib import Path
+from statistics import median
 
 import psutil
 
@@ -20,6 +22,13 @@ BYTES_PER_GIB = 1024**3
 FREE_BYTES_WANTED = 10 * BYTES_PER_GIB
 FREE_BYTES_NEEDED = BYTES_PER_GIB
 LOOKED_AT_S = 1.0
+PACED_S = 2.0
+PACE_BLOCKS = 20
+PACE_SPREAD = 0.2
+"""So much slower than at its best may a core get while it is watched: a quiet VM's stay within about 10%, cores
+shared with a busy guest were up to 70% slower."""
+PIECE = 10_000
+"""Additions in one piece of work: a fifth of a millisecond or so."""
 GOVERNOR = Path("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")
 
 
@@ -75,6 +84,34 @@ def check_processor(_: Patient, governor: Path = GOVERNOR) -> Iterator[Check]:
         figure=f"{cores} physical cores{clock}",
         remedy="`sudo cpupower frequency-set -g performance` steadies CPU figures" if slow else "",
     )
+
+
+def check_pace(_: Patient, clock: Callable[[], float] = time.perf_counter) -> Iterator[Check]:
+    """Watch for two seconds whether a core keeps its pace; one shared with other guests of a machine doesn't.
+
+    No counter tells that: the other guest uses the same core's units, not this guest's time.
+    """
+    blocks = [_piece_s(clock, PACED_S / PACE_BLOCKS) for _ in range(PACE_BLOCKS)]
+    spread = max(blocks) / min(blocks) - 1
+    drifts = spread > PACE_SPREAD
+    yield Check(
+        name="pace",
+        level=Level.WARN if drifts else Level.OK,
+        figure=f"a core was up to {spread:.0%} slower than at its best within {PACED_S:g} s",
+        remedy="what a core paces (small batches on a GPU) drifts with it: take more rounds, or a host whose "
+        "cores are its own"
+        if drifts
+        else "",
+    )
+
+
+def _piece_s(clock: Callable[[], float], length_s: float) -> float:
+    """Return what a fixed piece of work takes, seconds: the median over a time, at least one."""
+    ends = [clock()]
+    while len(ends) == 1 or ends[-1] < ends[0] + length_s:
+        sum(range(PIECE))
+        ends.append(clock())
+    return median(second - first for first, second in pairwise(ends))
 
 
 def check_other_work(
