@@ -25,7 +25,7 @@ LOOKED_AT_S = 1.0
 PACED_S = 2.0
 PACE_BLOCKS = 20
 PACE_SPREAD = 0.2
-"""So much slower than at its best may a core get while it is watched: a quiet VM's stay within about 10%, cores
+"""So much slower than at its best may a core get while watched: a quiet VM's stay within about 10%, cores
 shared with a busy guest were up to 70% slower."""
 PIECE = 10_000
 """Additions in one piece of work: a fifth of a millisecond or so."""
