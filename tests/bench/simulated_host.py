@@ -104,7 +104,7 @@ class Host:
 
     def _averaged(self) -> Series:
         """Over the last second, as the board has it; at the start over what there was."""
-        at, joules = np.arange(0.53, END_S, 0.5), self._joules()
+        at, joules = np.arange(0.43, END_S, 0.2), self._joules()
         begin = np.maximum(at - 1, 0)
         return _series("average", at, np.diff(np.interp([begin, at], GRID, joules), axis=0)[0] / (at - begin))
 

@@ -11,7 +11,6 @@ import pytest
 
 from greenbench.bench.basis import BASIS, basis_fields
 from greenbench.bench.instruments import Instruments
-from greenbench.bench.recompute import NOISE_ALLOWED
 from greenbench.bench.rows import net_of_host, window_row
 from greenbench.bench.suites import load_suite
 from greenbench.bench.verify import verify_run
@@ -32,6 +31,7 @@ from greenbench.results.parts import IterationTable
 from greenbench.results.seal import content_of, file_digests
 
 KEPT = Path(__file__).parents[2] / "docs/results/h100-2026-11-23"
+OLDER_GPU = KEPT.parent / "h100-batch64-2026-11-25"
 CELLS = ("onnxruntime.cpu.mobilenet_v2.fp32.b1", "pytorch.eager.mobilenet_v2.fp32.b1")
 SECOND = 1_000_000_000
 RAPL = "rapl:package-0"
@@ -409,15 +409,52 @@ def test_intervals_of_another_method_are_not_compared_and_that_is_said(run):
     assert "w1: energy_cpu_j is " in found(run)
 
 
-@pytest.mark.parametrize(("intervals", "compared"), [(NOISE_ALLOWED - 1, False), (NOISE_ALLOWED, True)])
-def test_doubts_from_before_noise_was_allowed_for_are_not_compared(run, intervals, compared):
+def with_verdict(verdict: Verdict, *, rule: str = ""):
+    """Change the verdict of trials with a doubt of a rule, or of those with none; take their doubts off."""
+
+    def change(event: dict) -> dict:
+        if event["event"] == "trial":
+            rules = [doubt["rule"] for doubt in event["trial"]["doubts"]]
+            if rule in rules or not (rule or rules):
+                event["trial"] |= {"verdict": verdict, "doubts": []}
+        return event
+
+    return change
+
+
+def test_where_no_power_was_read_doubts_of_older_runs_are_computed_again(run):
     def older(event: dict) -> dict:
         if event["event"] == "trial":
             event["trial"]["verdict"] = Verdict.INVALID
-        return event | ({"intervals": intervals} if event["event"] == BASIS else {})
+        return event | ({"intervals": 1} if event["event"] == BASIS else {})
 
     rewrite(run, older, resign=True)
-    assert ("verdict is " in found(run)) is compared
+    assert "verdict is " in found(run)
+    assert not any("not_steady" in note for note in verify_run(run).notes)
+
+
+@pytest.fixture
+def older_gpu_run(tmp_path) -> Path:
+    return Path(shutil.copytree(OLDER_GPU, tmp_path / OLDER_GPU.name))
+
+
+def test_doubts_of_power_from_before_noise_was_allowed_for_are_not_compared_and_that_is_said(older_gpu_run):
+    done = verify_run(older_gpu_run)
+    assert done.findings == ()
+    assert any("doubts of that rule are not computed again" in note for note in done.notes)
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (with_verdict(Verdict.VALID, rule="gap"), "doubts is "),
+        (with_verdict(Verdict.VALID, rule="period_locked"), "verdict is "),
+        (with_verdict(Verdict.DOUBTFUL), "verdict is "),
+    ],
+)
+def test_all_other_doubts_of_such_a_run_are(older_gpu_run, change, told):
+    rewrite(older_gpu_run, change, resign=True)
+    assert told in found(older_gpu_run)
 
 
 def test_a_clock_that_was_set_is_a_note(run):

@@ -45,6 +45,7 @@ def test_power_is_that_which_the_board_averages_where_it_does():
     for streams, expected in (
         ({"instant": instant, "average": average}, average),
         ({"instant": instant}, instant),
+        ({"instant": instant, "average": power([])}, instant),
         ({}, None),
     ):
         assert power_of(Record(streams, periods_s={})) is expected

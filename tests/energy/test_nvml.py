@@ -203,6 +203,24 @@ def test_a_field_that_the_driver_refuses_is_a_missing_stream_not_a_number():
     assert gpu.domains == {Domain.GPU: ("counter",)}
 
 
+@pytest.mark.parametrize(
+    ("status", "milliwatts", "reason"),
+    [(pynvml.NVML_ERROR_NOT_SUPPORTED, 4_000_000, "Not Supported"), (0, 0, "says 0 W")],
+)
+def test_a_board_that_averages_nothing_lacks_that_stream_alone(status, milliwatts, reason):
+    class WithoutAverage(FakeNvml):
+        def nvmlDeviceGetFieldValues(self, handle, fields):
+            if fields == [pynvml.NVML_FI_DEV_POWER_AVERAGE]:
+                return [SimpleNamespace(nvmlReturn=status, value=SimpleNamespace(uiVal=milliwatts))]
+            return super().nvmlDeviceGetFieldValues(handle, fields)
+
+    gpu = open_gpu(WithoutAverage(), 0)
+    assert "average" not in values(gpu)
+    assert "instant" in values(gpu)
+    assert [item.domain for item in gpu.absent] == ["average"]
+    assert reason in gpu.absent[0].reason
+
+
 def test_what_a_board_does_not_tell_is_absent_and_the_rest_is_there():
     library = FakeNvml(
         broken={

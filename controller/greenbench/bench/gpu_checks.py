@@ -113,7 +113,7 @@ def check_gpu_sensors(patient: Patient) -> Iterator[Check]:
             if slow
             else "",
         )
-    for stream in ("instant", "temperature", "throttled", "foreign_processes"):
+    for stream in ("instant", "average", "temperature", "throttled", "foreign_processes"):
         reason = patient.reason(stream) or ""
         if reason:
             yield Check(

@@ -1,7 +1,7 @@
 """Every row of a stored run computed again from its raw readings, by the code that made it."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from math import isclose, isnan
 from typing import Any
 
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from greenbench.bench.basis import BASIS, Basis, basis_before_it_was_kept, basis_of
 from greenbench.bench.rows import window_row
-from greenbench.core.doubt import Doubt, Limits, Rule, Verdict
+from greenbench.core.doubt import Doubt, Limits, Rule, Verdict, worst
 from greenbench.core.errors import GreenbenchError
 from greenbench.core.reading import Series
 from greenbench.core.trial import Baseline, Trial
@@ -39,8 +39,10 @@ INTERVAL_COLUMNS = frozenset(
 INEXACT = INTERVAL_COLUMNS | {"doubts", "verdict", "absent"}
 """Columns that a log without a basis cannot give again."""
 
-NOISE_ALLOWED = 5
-"""From these `INTERVALS` on `not_steady` knows what readings of the instant leave open; before it did not."""
+SAME_INTERVALS = range(4, INTERVALS + 1)
+"""Under these `INTERVALS` intervals were computed as they are now ..."""
+SAME_HALVES = range(5, INTERVALS + 1)
+"""... and under these so was what `not_steady` says of power."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -83,7 +85,15 @@ def exact(run: StoredRun) -> bool:
 
 def older_intervals(run: StoredRun) -> bool:
     """Return whether a load's intervals were computed otherwise than they are now."""
-    return any(event.get("intervals", 1) != INTERVALS for event in run.events(BASIS))
+    return any(event.get("intervals", 1) not in SAME_INTERVALS for event in run.events(BASIS))
+
+
+def older_halves(run: StoredRun) -> bool:
+    """Return whether `not_steady` was told otherwise than now in a load whose power was read."""
+    return any(
+        event.get("intervals", 1) not in SAME_HALVES and "instant" in event.get("periods_s", ())
+        for event in run.events(BASIS)
+    )
 
 
 def _loads(run: StoredRun) -> dict[Key, _Load]:
@@ -120,15 +130,25 @@ def _of_load(
         except (GreenbenchError, ValueError, IndexError) as err:
             yield Finding(where=trial.trial_id, what=f"cannot be computed from its readings: {err}")
             continue
-        yield from _differences(trial, again, skip=_not_again(basis))
+        skip = _not_again(basis)
+        if basis.exact and basis.intervals not in SAME_HALVES and "instant" in basis.periods_s:
+            hangs = any(doubt.rule is Rule.NOT_STEADY for doubt in trial.doubts)
+            skip |= {"verdict"} if hangs else set()
+            yield from _differences(_but_for_halves(trial), _but_for_halves(again), skip=skip)
+        else:
+            yield from _differences(trial, again, skip=skip)
+
+
+def _but_for_halves(trial: Trial) -> Trial:
+    left = tuple(doubt for doubt in trial.doubts if doubt.rule is not Rule.NOT_STEADY)
+    changed = len(left) < len(trial.doubts)
+    return replace(trial, doubts=left, verdict=worst(left) if changed else trial.verdict)
 
 
 def _not_again(basis: Basis) -> frozenset[str]:
     if not basis.exact:
         return INEXACT
-    if basis.intervals < NOISE_ALLOWED:
-        return INEXACT
-    return frozenset() if basis.intervals == INTERVALS else INTERVAL_COLUMNS
+    return frozenset() if basis.intervals in SAME_INTERVALS else INTERVAL_COLUMNS
 
 
 _LABELS = ("doubts", "verdict", "absent", "failure", "energy_scope")

@@ -5,7 +5,14 @@ from dataclasses import dataclass
 from itertools import zip_longest
 from pathlib import Path
 
-from greenbench.bench.recompute import INTERVAL_COLUMNS, exact, older_intervals, row_findings, same
+from greenbench.bench.recompute import (
+    INTERVAL_COLUMNS,
+    exact,
+    older_halves,
+    older_intervals,
+    row_findings,
+    same,
+)
 from greenbench.bench.rows import net_of_host
 from greenbench.core.doubt import Limits, Rule
 from greenbench.core.errors import ConfigurationError, DamagedResultsError
@@ -148,7 +155,9 @@ def _notes(run: StoredRun) -> Iterator[str]:
     if not exact(run):
         yield "made before a load's sensors were kept: doubts and intervals are not computed again"
     if older_intervals(run):
-        yield "intervals or doubts were computed otherwise than now: they and reasons are not computed again"
+        yield "intervals were computed otherwise than now: they and reasons are not computed again"
+    if older_halves(run):
+        yield "not_steady was told otherwise than now: doubts of that rule are not computed again"
     last = [event["event"] for event in run.events()][-1:]
     if last not in ([FINISHED], [INTERRUPTED]):
         yield "the run has not ended: its tables are not sealed yet"

@@ -39,7 +39,8 @@ def rates(ends_ns: NDArray[np.int64], *, until_ns: int, length_s: float) -> NDAr
 
 def power_of(record: Record) -> Series | None:
     """Return the power that tells whether a load is steady: as the board averages it, else of the instant."""
-    return record.get("average", record.get("instant"))
+    average = record.get("average")
+    return average if average is not None and len(average) else record.get("instant")
 
 
 def powers(series: Series | None, *, until_ns: int, length_s: float) -> NDArray[np.float64]:

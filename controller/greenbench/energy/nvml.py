@@ -25,8 +25,10 @@ from greenbench.energy.sensor import CallSensor, Sensor
 from greenbench.energy.shared import SharedCall
 
 COUNTER_PERIOD_S = 0.1
-POLL_S = 0.2
-"""A window of 10 s has the 50 readings that `sensor_disagreement` wants; all are read in one waking."""
+POWER_POLL_S = 0.1
+"""As often as the board renews it: every second reading left out doubles what is open of its mean."""
+STATE_POLL_S = 0.2
+"""What changes slowly, or is averaged anyhow; a share of readings, as `throttled`, takes as many as power."""
 SLOW_POLL_S = 1.0
 
 FIELD_POWER_AVERAGE, FIELD_POWER_INSTANT = 185, 186
@@ -197,9 +199,9 @@ def _sensors(
             COUNTER_PERIOD_S,
             lambda: joules_from_millijoules(library.nvmlDeviceGetTotalEnergyConsumption(handle)),
         ),
-        ("instant", "W", POLL_S, lambda: _field_w(library, handle, FIELD_POWER_INSTANT)),
-        ("average", "W", POLL_S, lambda: _field_w(library, handle, FIELD_POWER_AVERAGE)),
-        ("utilisation", "1", POLL_S, lambda: library.nvmlDeviceGetUtilizationRates(handle).gpu / 100),
+        ("instant", "W", POWER_POLL_S, lambda: _field_w(library, handle, FIELD_POWER_INSTANT)),
+        ("average", "W", STATE_POLL_S, lambda: _field_w(library, handle, FIELD_POWER_AVERAGE)),
+        ("utilisation", "1", STATE_POLL_S, lambda: library.nvmlDeviceGetUtilizationRates(handle).gpu / 100),
         (
             "temperature",
             "degC",
@@ -209,11 +211,11 @@ def _sensors(
         (
             "sm_clock",
             "Hz",
-            POLL_S,
+            STATE_POLL_S,
             lambda: hertz_from_megahertz(library.nvmlDeviceGetClockInfo(handle, pynvml.NVML_CLOCK_SM)),
         ),
-        ("throttled", "1", POLL_S, lambda: float(bool(reasons() & THROTTLE_BITS))),
-        ("power_capped", "1", POLL_S, lambda: float(bool(reasons() & POWER_CAP_BIT))),
+        ("throttled", "1", POWER_POLL_S, lambda: float(bool(reasons() & THROTTLE_BITS))),
+        ("power_capped", "1", POWER_POLL_S, lambda: float(bool(reasons() & POWER_CAP_BIT))),
         ("gpu_memory", "B", SLOW_POLL_S, lambda: float(library.nvmlDeviceGetMemoryInfo(handle).used)),
         ("foreign_processes", "1", SLOW_POLL_S, lambda: _foreign(library, handle, ours)),
         *_polled(library, handle, energy_stream),
@@ -262,6 +264,8 @@ def _field_w(library: Any, handle: Any, field_id: int) -> float:
     (value,) = library.nvmlDeviceGetFieldValues(handle, [field_id])
     if value.nvmlReturn:
         raise pynvml.NVMLError(value.nvmlReturn)
+    if not value.value.uiVal:
+        raise MeterError(f"the board says 0 W in NVML's field {field_id}")
     return watts_from_milliwatts(value.value.uiVal)
 
 

@@ -1,7 +1,7 @@
 """Figures of one stream over one window: means, advances, integrals, gaps."""
 
 from collections.abc import Collection
-from math import hypot, sqrt
+from math import sqrt
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +14,8 @@ from greenbench.energy.recorder import Record
 AVERAGE_S = 1.1
 """A board's averaged power tells of so long before a reading (an H100's ramps for 1.1 s after a step)."""
 
-_TWO_SIDED_95 = 1.96
+FEWEST_READINGS = 3
+"""Fewer readings of the instant in a half tell nothing of how much they differ."""
 
 
 def middle(series: Series) -> NDArray[np.int64]:
@@ -115,19 +116,29 @@ def power_halves(record: Record, begin_ns: int, end_ns: int) -> tuple[float, flo
     lag_ns = ns_from_seconds(AVERAGE_S)
     averaged = [inside(record.get("average"), a + lag_ns, b).value for a, b in halves]
     if all(len(half) for half in averaged):
-        return _apart(*(float(half.mean()) for half in averaged), open_w=(0.0, 0.0))
+        return _apart(*(float(half.mean()) for half in averaged), open_w=0.0)
     single = [inside(record.get("instant"), a, b).value for a, b in halves]
-    if any(len(half) < 2 for half in single):  # noqa: PLR2004 - one tells nothing of how much they differ
+    if any(len(half) < FEWEST_READINGS for half in single):
         return None
-    first, second = (float(half.std(ddof=1)) / sqrt(len(half)) for half in single)
-    return _apart(*(float(half.mean()) for half in single), open_w=(first, second))
+    return _apart(*(float(half.mean()) for half in single), open_w=_open_w(*single))
 
 
-def _apart(first_w: float, second_w: float, *, open_w: tuple[float, float]) -> tuple[float, float] | None:
-    """Return how far two means are apart, as a share of the first, and half the 95% interval of that."""
-    if first_w <= 0:
-        return None
-    return abs(second_w / first_w - 1), _TWO_SIDED_95 * hypot(*open_w) / first_w
+def _apart(first_w: float, second_w: float, *, open_w: float) -> tuple[float, float] | None:
+    """Return how far two means are apart and what is open of that, both as shares of the first."""
+    return (abs(second_w / first_w - 1), open_w / first_w) if first_w > 0 else None
+
+
+def _open_w(first: NDArray[np.float64], second: NDArray[np.float64]) -> float:
+    """Return half the 95% interval of the difference of two means (Welch)."""
+    from scipy.special import stdtrit  # noqa: PLC0415
+
+    parts = [float(half.var(ddof=1)) / len(half) for half in (first, second)]
+    if not sum(parts):
+        return 0.0
+    freedom = sum(parts) ** 2 / sum(
+        part**2 / (len(half) - 1) for part, half in zip(parts, (first, second), strict=True)
+    )
+    return float(stdtrit(freedom, 0.975)) * sqrt(sum(parts))
 
 
 def over_period(seconds: float, iterations: float, period_s: float) -> float | None:

@@ -7,7 +7,7 @@ from typing import Generic, TypeVar
 Answer = TypeVar("Answer")
 
 FRESH_NS = 10_000_000
-"""So long an answer stands: streams of one turn are read within milliseconds, turns are 100 ms apart."""
+"""So long an answer stands: streams of one turn are read within milliseconds, turns 100 ms apart at least."""
 
 
 class SharedCall(Generic[Answer]):
