@@ -13,6 +13,8 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.lines import Line, Verdict
+from greenbench.bench.host_checks import PACED_S, PIECE, piece_s
+from greenbench.core.units import milliseconds_from_seconds
 
 _COLOURS = {Verdict.WITHIN: "green", Verdict.FOUND: "green", Verdict.BEYOND: "red", Verdict.NOT_FOUND: "red"}
 TITLE = "What greenbench itself costs"
@@ -33,6 +35,7 @@ def machine(cpuinfo: Path = Path("/proc/cpuinfo")) -> Mapping[str, Any]:
         "python": platform.python_version(),
         "date": f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
         "load_average": [round(value, 2) for value in os.getloadavg()],
+        "piece_ms": round(milliseconds_from_seconds(piece_s(PACED_S)), 3),
     }
 
 
@@ -43,7 +46,7 @@ def head(host: Mapping[str, Any], command: str, subject: str) -> str:
     return (
         f"`{command}`, {host['date']}: {subject}. {host['cpu']}, {host['cores']} cores "
         f"({host['logical_cores']} logical), {virtual}, Linux {host['kernel']}, Python {host['python']}, "
-        f"load average {load} at the start."
+        f"load average {load} at the start; to sum {PIECE:,} numbers in Python took {host['piece_ms']} ms."
     )
 
 

@@ -28,7 +28,7 @@ PACE_SPREAD = 0.2
 """So much slower than at its best may a core get while watched: a quiet VM's stay within about 10%, cores
 shared with a busy guest were up to 70% slower."""
 PIECE = 10_000
-"""Additions in one piece of work: a fifth of a millisecond or so."""
+"""Numbers that one piece of work sums: a tenth of a millisecond or so."""
 GOVERNOR = Path("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")
 
 
@@ -91,8 +91,8 @@ def check_pace(_: Patient, clock: Callable[[], float] = time.perf_counter) -> It
 
     No counter tells that: the other guest uses the same core's units, not this guest's time.
     """
-    _piece_s(clock, PACED_S / PACE_BLOCKS)  # an idle core's clock climbs first
-    blocks = [_piece_s(clock, PACED_S / PACE_BLOCKS) for _ in range(PACE_BLOCKS)]
+    piece_s(PACED_S / PACE_BLOCKS, clock)  # an idle core's clock climbs first
+    blocks = [piece_s(PACED_S / PACE_BLOCKS, clock) for _ in range(PACE_BLOCKS)]
     spread = max(blocks) / min(blocks) - 1
     drifts = spread > PACE_SPREAD
     yield Check(
@@ -106,8 +106,13 @@ def check_pace(_: Patient, clock: Callable[[], float] = time.perf_counter) -> It
     )
 
 
-def _piece_s(clock: Callable[[], float], length_s: float) -> float:
-    """Return what a fixed piece of work takes, seconds: the median over a time, at least one."""
+def piece_s(length_s: float, clock: Callable[[], float] = time.perf_counter) -> float:
+    """Return what summing `PIECE` numbers in Python takes on a core, seconds: the median over a time.
+
+    Args:
+        length_s: The time, seconds; one piece is done in any case.
+        clock: Seconds.
+    """
     ends = [clock()]
     while len(ends) == 1 or ends[-1] < ends[0] + length_s:
         sum(range(PIECE))
