@@ -59,7 +59,8 @@ def test_what_a_disturbance_costs_is_found_under_a_drift_that_is_larger(slower):
     found = switched(Subject(process=None, client=loop, meters=meters), PLAN, loop.disturb)
     assert found.count == PLAN.blocks
     assert found.point == pytest.approx(1 + slower, abs=0.008)
-    assert (found.low > 1 + slower / 2) == bool(slower)
+    # Of nothing the interval lies above 1 by a hair in one of twenty orders: that is what 90% means.
+    assert (found.low > 1 + max(slower, 0.016) / 2) == bool(slower)
 
 
 @pytest.mark.parametrize("seed", range(40))
