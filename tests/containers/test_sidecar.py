@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from tests.energy.closed import close_files
 from tests.energy.test_powercap import SECOND, zone
 
 from greenbench.bench.context import Options
@@ -158,14 +159,7 @@ def test_a_socket_of_another_user_is_reached_without_any_capability(sidecar, set
 @pytest.fixture
 def closed_to_us(monkeypatch):
     """This process may not read counters; the container is another process."""
-    real = Path.read_text
-
-    def denied(self, *args, **kwargs):
-        if self.name == "energy_uj":
-            raise PermissionError(13, "Permission denied")
-        return real(self, *args, **kwargs)
-
-    monkeypatch.setattr(Path, "read_text", denied)
+    close_files(monkeypatch, lambda path: path.name == "energy_uj")
 
 
 def run_at(tree: Path, watts: float, stop: Event) -> None:

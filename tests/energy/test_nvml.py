@@ -21,6 +21,7 @@ class FakeNvml:
         self.names = names
         self.broken = broken or {}
         self.pids: list[int] = []
+        self.samples: list[tuple[float, int]] = []
         self.open = 0
 
     def __getattribute__(self, name):
@@ -85,6 +86,21 @@ class FakeNvml:
     def nvmlDeviceGetFieldValues(self, handle, fields):
         watts = {pynvml.NVML_FI_DEV_POWER_INSTANT: 123_456, pynvml.NVML_FI_DEV_POWER_AVERAGE: 120_000}
         return [SimpleNamespace(nvmlReturn=0, value=SimpleNamespace(uiVal=watts[field])) for field in fields]
+
+    def nvmlDeviceGetSamples(self, handle, kind, since_us):
+        """Return ``samples``, pairs of age (s) and milliwatts; a board without them supports no such call."""
+        assert kind == pynvml.NVML_TOTAL_POWER_SAMPLES
+        if not self.samples:
+            raise pynvml.NVMLError(pynvml.NVML_ERROR_NOT_SUPPORTED)
+        now_us = time.time_ns() // 1000
+        found = [
+            SimpleNamespace(timeStamp=now_us - int(age_s * 1e6), sampleValue=SimpleNamespace(uiVal=value))
+            for age_s, value in self.samples
+        ]
+        found = [one for one in found if one.timeStamp > since_us]
+        if not found:
+            raise pynvml.NVMLError(pynvml.NVML_ERROR_NOT_FOUND)
+        return pynvml.NVML_VALUE_TYPE_UNSIGNED_INT, found
 
     def nvmlDeviceGetUtilizationRates(self, handle):
         return SimpleNamespace(gpu=97)
@@ -326,3 +342,51 @@ def test_a_board_that_tells_no_power_has_no_polled_energy():
     )
     assert gpu.domains == {}
     assert [item.domain for item in gpu.absent] == [Domain.GPU]
+
+
+def every(spacing_s, *, length_s=2.4, milliwatts=200_000):
+    return [(length_s - k * spacing_s, milliwatts) for k in range(int(length_s / spacing_s))]
+
+
+def test_power_of_the_instant_comes_from_the_drivers_samples_where_it_keeps_them():
+    library = FakeNvml()
+    library.samples = every(0.02)
+    gpu = open_gpu(library, 0)
+    assert values(gpu)["instant"] == pytest.approx(200.0)
+    assert gpu.facts["instant_power"] == {"source": "driver's samples", "spacing_s": pytest.approx(0.02)}
+    (sensor,) = (sensor for sensor in gpu.sensors if sensor.stream == "instant")
+    with Recorder([sensor]) as recorder:
+        time.sleep(0.05)
+    assert recorder.record().periods_s == {"instant": 0.1}
+    assert not recorder.record().faults
+
+
+@pytest.mark.parametrize(
+    ("samples", "reason"),
+    [
+        ([], "keeps no samples"),
+        (every(0.2), "too few samples"),
+        (every(0.02, length_s=1.0), "too few samples"),
+        (every(0.02, milliwatts=0), "too few samples"),
+    ],
+)
+def test_without_such_samples_the_field_is_polled_and_the_reason_kept(samples, reason):
+    library = FakeNvml()
+    library.samples = samples
+    gpu = open_gpu(library, 0)
+    assert values(gpu)["instant"] == pytest.approx(123.456)
+    assert gpu.facts["instant_power"]["source"] == "field 186, polled"
+    assert reason in gpu.facts["instant_power"]["reason"]
+
+
+def test_samples_that_end_are_a_gap_and_no_old_value():
+    library = FakeNvml()
+    library.samples = every(0.02)
+    gpu = open_gpu(library, 0)
+    (sensor,) = (sensor for sensor in gpu.sensors if sensor.stream == "instant")
+    library.samples = [(30.0, 200_000)]
+    with pytest.raises(MeterError, match="no value of instant"):
+        sensor.read()
+    with Recorder([sensor]) as recorder:
+        time.sleep(0.05)
+    assert len(recorder.record()["instant"]) == 0

@@ -2,6 +2,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tests.energy.closed import close_files
 
 from greenbench.core.errors import MeterError
 from greenbench.core.reading import Domain, Series
@@ -85,14 +86,7 @@ def test_a_host_without_zones_says_so(tmp_path):
 
 
 def test_one_unreadable_socket_voids_the_domain_and_names_the_remedy(two_sockets, monkeypatch):
-    real = Path.read_text
-
-    def denied(self, *args, **kwargs):
-        if self.match("intel-rapl:1/energy_uj"):
-            raise PermissionError(13, "Permission denied")
-        return real(self, *args, **kwargs)
-
-    monkeypatch.setattr(Path, "read_text", denied)
+    close_files(monkeypatch, lambda path: path.match("intel-rapl:1/energy_uj"))
     meter = open_powercap(two_sockets)
     assert Domain.CPU not in meter.domains
     reason = {item.domain: item.reason for item in meter.absent}[Domain.CPU]

@@ -1,5 +1,6 @@
 """Whole powercap trees whose counters run at a known power, read by greenbench and by pyRAPL side by side."""
 
+import errno
 import importlib
 import importlib.util
 import os
@@ -13,6 +14,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from tests.energy.closed import close_files
 from tests.energy.test_powercap import SECOND, zone
 
 from greenbench.core.reading import Domain, Series
@@ -287,14 +289,7 @@ def test_an_amd_processor_has_packages_and_cores_and_no_limit(tmp_path):
 
 def test_a_limit_that_may_not_be_read_is_said_and_refuses_nothing(tmp_path, monkeypatch):
     zone(tmp_path, "intel-rapl:0", "package-0")
-    real = Path.read_text
-
-    def denied(self, *args, **kwargs):
-        if self.name.startswith("constraint_"):
-            raise PermissionError(13, "Permission denied")
-        return real(self, *args, **kwargs)
-
-    monkeypatch.setattr(Path, "read_text", denied)
+    close_files(monkeypatch, lambda path: path.name.startswith("constraint_"))
     meter = open_powercap(tmp_path)
     assert meter.max_power_w == {}
     assert meter.facts["zones_without_power_limit"] == ["package-0"]
@@ -331,8 +326,12 @@ def test_files_that_are_really_closed(open_folder):
 
 
 def test_a_counter_that_is_closed_after_opening_is_an_error_and_no_number(tmp_path, monkeypatch):
-    folder = zone(tmp_path, "intel-rapl:0", "package-0")
+    zone(tmp_path, "intel-rapl:0", "package-0")
     (sensor,) = open_powercap(tmp_path).sensors
-    (folder / "energy_uj").unlink()
+
+    def gone(*_):  # as sysfs answers once the zone's driver was unloaded
+        raise OSError(errno.ENODEV, os.strerror(errno.ENODEV))
+
+    monkeypatch.setattr(os, "pread", gone)
     with pytest.raises(OSError, match="energy_uj"):
         sensor.read()

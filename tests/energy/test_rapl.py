@@ -2,6 +2,7 @@ import errno
 from pathlib import Path
 
 import pytest
+from tests.energy.closed import close_files
 from tests.energy.test_perf_event import FakePerf, pmu
 from tests.energy.test_powercap import zone
 
@@ -19,14 +20,7 @@ def closed(tmp_path, monkeypatch) -> Path:
     for socket in (0, 1):
         zone(root, f"intel-rapl:{socket}", f"package-{socket}", energy_uj=5_000_000 * (socket + 1))
         zone(root, f"intel-rapl:{socket}:0", "dram")
-    real = Path.read_text
-
-    def denied(self, *args, **kwargs):
-        if self.name == "energy_uj":
-            raise PermissionError(13, "Permission denied")
-        return real(self, *args, **kwargs)
-
-    monkeypatch.setattr(Path, "read_text", denied)
+    close_files(monkeypatch, lambda path: path.name == "energy_uj")
     return root
 
 

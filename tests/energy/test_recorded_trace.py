@@ -17,7 +17,8 @@ from greenbench.core.reading import Domain, Series
 from greenbench.energy.calibrate import LENGTH_S, sensor_period
 from greenbench.energy.changes import changes_of
 from greenbench.energy.meter import MeterSet
-from greenbench.energy.nvml import POWER_POLL_S, STATE_POLL_S
+from greenbench.energy.nvml import STATE_POLL_S
+from greenbench.energy.nvml_power import POWER_POLL_S
 from greenbench.energy.observations import power_halves
 from greenbench.energy.pacing import PERIOD_TOLERANCE, Pace
 from greenbench.energy.recorder import Record

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from greenbench.core.errors import MeterError
 from greenbench.core.units import seconds_from_ns
+from greenbench.energy.files import KeptFile
 from greenbench.energy.sensor import CallSensor, Sensor
 
 POLL_S, MEMORY_POLL_S, TREE_AGE_S = 0.5, 1.0, 5.0
@@ -100,19 +101,20 @@ def cgroup_sensors(
     """
     files = find_cgroup(pid, proc=proc, root=root)
     seconds = _usage_v1 if files.version == 1 else _usage_v2
-    return _pair(lambda: seconds(files.cpu), lambda: float(files.memory.read_text()))
+    cpu, memory = KeptFile(files.cpu), KeptFile(files.memory)
+    return _pair(lambda: seconds(cpu), lambda: float(memory.read()))
 
 
-def _usage_v1(path: Path) -> float:
-    return seconds_from_ns(int(path.read_text()))
+def _usage_v1(file: KeptFile) -> float:
+    return seconds_from_ns(int(file.read()))
 
 
-def _usage_v2(path: Path) -> float:
-    for line in path.read_text().splitlines():
+def _usage_v2(file: KeptFile) -> float:
+    for line in file.read().splitlines():
         name, _, value = line.partition(" ")
         if name == "usage_usec":
             return int(value) / _MICROSECONDS
-    raise MeterError(f"{path} has no usage_usec")
+    raise MeterError("cpu.stat has no usage_usec")
 
 
 def process_tree_sensors(pid: int, *, proc: Path = Path("/proc")) -> tuple[Sensor, ...]:
@@ -126,9 +128,33 @@ def process_tree_sensors(pid: int, *, proc: Path = Path("/proc")) -> tuple[Senso
     """
     tree = _Tree(proc, pid)
     return _pair(
-        lambda: sum(_cpu_ticks(proc, one, root=pid) for one in tree.pids()) / os.sysconf("SC_CLK_TCK"),
-        lambda: float(sum(_resident_pages(proc, one) for one in tree.pids()) * resource.getpagesize()),
+        lambda: sum(one.cpu_ticks() for one in tree.processes()) / os.sysconf("SC_CLK_TCK"),
+        lambda: float(sum(one.resident_pages() for one in tree.processes()) * resource.getpagesize()),
     )
+
+
+class _Process:
+    """What the kernel tells of one process, which may end at any time."""
+
+    def __init__(self, proc: Path, pid: int, *, root: bool) -> None:
+        self.pid = pid
+        self._root = root
+        self._stat, self._statm = (KeptFile(proc / str(pid) / name) for name in ("stat", "statm"))
+
+    def cpu_ticks(self) -> int:
+        try:
+            text = self._stat.read()
+        except OSError as err:
+            if self._root:
+                raise MeterError(f"process {self.pid} is gone") from err
+            return 0  # a child that just ended: its parent's children times have it
+        return sum(map(int, text.rpartition(")")[2].split()[11:15]))
+
+    def resident_pages(self) -> int:
+        try:
+            return int(self._statm.read().split()[1])
+        except OSError:
+            return 0
 
 
 class _Tree:
@@ -140,13 +166,14 @@ class _Tree:
 
     def __init__(self, proc: Path, pid: int) -> None:
         self._proc, self._pid = proc, pid
-        self._found: list[int] = []
+        self._found: list[_Process] = []
         self._looked_s = -TREE_AGE_S
 
-    def pids(self) -> list[int]:
+    def processes(self) -> list[_Process]:
         now_s = time.monotonic()
         if not self._found or now_s - self._looked_s >= TREE_AGE_S:
-            self._found, self._looked_s = self._look(), now_s
+            self._found = [_Process(self._proc, pid, root=pid == self._pid) for pid in self._look()]
+            self._looked_s = now_s
         return self._found
 
     def _look(self) -> list[int]:
@@ -167,23 +194,6 @@ def _children(thread: Path) -> list[int]:
         return [int(child) for child in (thread / "children").read_text().split()]
     except OSError:
         return []  # this thread just ended; the others of its process go on
-
-
-def _cpu_ticks(proc: Path, pid: int, *, root: int) -> int:
-    try:
-        text = (proc / str(pid) / "stat").read_text()
-    except OSError as err:
-        if pid == root:
-            raise MeterError(f"process {root} is gone") from err
-        return 0  # a child that just ended: its parent's children times have it
-    return sum(map(int, text.rpartition(")")[2].split()[11:15]))
-
-
-def _resident_pages(proc: Path, pid: int) -> int:
-    try:
-        return int((proc / str(pid) / "statm").read_text().split()[1])
-    except OSError:
-        return 0
 
 
 def _pair(cpu: Callable[[], float], memory: Callable[[], float]) -> tuple[Sensor, ...]:

@@ -5,6 +5,7 @@ import time
 from pathlib import Path
 
 from greenbench.core.errors import MeterError
+from greenbench.energy.files import KeptFile
 from greenbench.energy.sensor import CallSensor
 from greenbench.energy.shared import SharedCall
 
@@ -22,7 +23,8 @@ def host_sensors(stat: Path = Path("/proc/stat")) -> tuple[CallSensor, ...]:
     """
     if not stat.exists():
         return ()
-    ticks = SharedCall(lambda: _ticks(stat))
+    table = KeptFile(stat)
+    ticks = SharedCall(lambda: _ticks(table))
     return (
         CallSensor(stream="host:self", unit="s", period_s=POLL_S, call=time.process_time),
         CallSensor(stream="host:busy", unit="s", period_s=POLL_S, call=lambda: _seconds(ticks(), busy=True)),
@@ -45,11 +47,10 @@ def time_of_day_s() -> float:
     return time.clock_gettime(time.CLOCK_REALTIME) - time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
-def _ticks(stat: Path) -> list[int]:
-    with stat.open() as file:
-        fields = [int(field) for field in file.readline().split()[1:9]]
+def _ticks(stat: KeptFile) -> list[int]:
+    fields = [int(field) for field in stat.read().partition("\n")[0].split()[1:9]]
     if len(fields) <= _STEAL:
-        raise MeterError(f"{stat} has {len(fields)} CPU columns, 8 are needed")
+        raise MeterError(f"/proc/stat has {len(fields)} CPU columns, 8 are needed")
     return fields
 
 

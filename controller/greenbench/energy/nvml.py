@@ -1,4 +1,4 @@
-"""NVIDIA GPUs by NVML: the only module that knows the library.
+"""NVIDIA GPUs by NVML: with `nvml_power` the only module that knows the library.
 
 GPUs are identified by UUID everywhere: CUDA and NVML number them differently.
 """
@@ -15,23 +15,24 @@ from greenbench.core.reading import Domain
 from greenbench.core.trial import Absent
 from greenbench.core.units import hertz_from_megahertz, joules_from_millijoules, watts_from_milliwatts
 from greenbench.energy import polled
+from greenbench.energy.buffer import BufferedSensor
 from greenbench.energy.gpu_processes import (
     foreign_processes,
     in_nested_namespace,
     is_here,
     own_processes,
 )
+from greenbench.energy.nvml_power import FIELD_POWER_AVERAGE, field_w, guarded, instant_power, reason_of
 from greenbench.energy.sensor import CallSensor, Sensor
 from greenbench.energy.shared import SharedCall
 
 COUNTER_PERIOD_S = 0.1
-POWER_POLL_S = 0.1
-"""As often as the board renews it: every second reading left out doubles what is open of its mean."""
-STATE_POLL_S = 0.2
-"""What changes slowly, or is averaged anyhow; a share of readings, as `throttled`, takes as many as power."""
+STATE_POLL_S = 0.25
+"""What is averaged anyhow, and what a share of readings is taken of. Each waking of the recorder costs more
+of a core than what it reads: all periods are multiples of this one, which keeps wakings few."""
+MEAN_POLL_S = 0.5
 SLOW_POLL_S = 1.0
 
-FIELD_POWER_AVERAGE, FIELD_POWER_INSTANT = 185, 186
 THROTTLE_BITS = 0x08 | 0x20 | 0x40 | 0x80
 """HW slowdown, SW thermal slowdown, HW thermal slowdown, HW power brake."""
 POWER_CAP_BIT = 0x04
@@ -56,13 +57,14 @@ class Gpu:
             processes.
         domains: GPU energy, where the board has a counter.
         absent: What it lacks, with the reason.
-        facts: ``uuid``, ``name``, ``driver``, ``architecture``, ``index``, limits, ``mig``.
+        facts: ``uuid``, ``name``, ``driver``, ``architecture``, ``index``, limits, ``mig``; where power of
+            the instant comes from (``instant_power``).
         covers_module: Whether its counter covers the CPU of the same module too.
         close: Lets the library go.
         conditions: Reads anew what must not change during a run: driver, limits of power and clocks, MIG.
     """
 
-    sensors: tuple[Sensor, ...]
+    sensors: tuple[Sensor | BufferedSensor, ...]
     domains: Mapping[Domain, tuple[str, ...]]
     absent: tuple[Absent, ...]
     facts: Mapping[str, Any]
@@ -100,38 +102,29 @@ def open_gpu(
     try:
         library.nvmlInit()
     except pynvml.NVMLError as err:
-        raise SensorAbsentError(_reason(err)) from err
+        raise SensorAbsentError(reason_of(err)) from err
     try:
         handle, index = _find(library, gpu)
         facts = _facts(library, handle, index)
     except pynvml.NVMLError as err:
         library.nvmlShutdown()
-        raise SensorAbsentError(_reason(err)) from err
+        raise SensorAbsentError(reason_of(err)) from err
     except (SensorAbsentError, ConfigurationError):
         library.nvmlShutdown()
         raise
     stream = polled.STREAM if energy == "polled" else "counter"
-    sensors, absent = _sensors(library, handle, ours or own_processes, stream)
+    power, power_facts = instant_power(library, handle)
+    sensors, absent = _sensors(library, handle, ours or own_processes, stream, power)
     answers = any(sensor.stream == stream for sensor in sensors)
     return Gpu(
         sensors=sensors,
         domains={Domain.GPU: (stream,)} if answers else {},
         absent=absent,
-        facts=facts,
+        facts={**facts, "instant_power": power_facts},
         covers_module=any(name in str(facts["name"]) for name in _MODULE_NAMES),
         close=library.nvmlShutdown,
         conditions=lambda: _conditions(library, handle),
     )
-
-
-def _reason(err: pynvml.NVMLError) -> str:
-    known = {
-        pynvml.NVML_ERROR_LIBRARY_NOT_FOUND: "no NVIDIA driver here (libnvidia-ml.so.1 is not found)",
-        pynvml.NVML_ERROR_DRIVER_NOT_LOADED: "the NVIDIA driver is installed and not loaded",
-        pynvml.NVML_ERROR_NO_PERMISSION: "this user may not talk to the NVIDIA driver",
-        pynvml.NVML_ERROR_GPU_IS_LOST: "the GPU has fallen off the bus",
-    }
-    return known.get(err.value, f"NVML: {err}")
 
 
 def _find(library: Any, gpu: str | int) -> tuple[Any, int]:
@@ -189,8 +182,12 @@ def _tried(call: Callable[[], Any]) -> Any:
 
 
 def _sensors(
-    library: Any, handle: Any, ours: Callable[[set[int]], set[int]], energy_stream: str
-) -> tuple[tuple[Sensor, ...], tuple[Absent, ...]]:
+    library: Any,
+    handle: Any,
+    ours: Callable[[set[int]], set[int]],
+    energy_stream: str,
+    power: Sensor | BufferedSensor,
+) -> tuple[tuple[Sensor | BufferedSensor, ...], tuple[Absent, ...]]:
     reasons = SharedCall(lambda: _reasons(library, handle))
     candidates = (
         (
@@ -199,9 +196,8 @@ def _sensors(
             COUNTER_PERIOD_S,
             lambda: joules_from_millijoules(library.nvmlDeviceGetTotalEnergyConsumption(handle)),
         ),
-        ("instant", "W", POWER_POLL_S, lambda: _field_w(library, handle, FIELD_POWER_INSTANT)),
-        ("average", "W", STATE_POLL_S, lambda: _field_w(library, handle, FIELD_POWER_AVERAGE)),
-        ("utilisation", "1", STATE_POLL_S, lambda: library.nvmlDeviceGetUtilizationRates(handle).gpu / 100),
+        ("average", "W", STATE_POLL_S, lambda: field_w(library, handle, FIELD_POWER_AVERAGE)),
+        ("utilisation", "1", MEAN_POLL_S, lambda: library.nvmlDeviceGetUtilizationRates(handle).gpu / 100),
         (
             "temperature",
             "degC",
@@ -211,29 +207,33 @@ def _sensors(
         (
             "sm_clock",
             "Hz",
-            STATE_POLL_S,
+            MEAN_POLL_S,
             lambda: hertz_from_megahertz(library.nvmlDeviceGetClockInfo(handle, pynvml.NVML_CLOCK_SM)),
         ),
-        ("throttled", "1", POWER_POLL_S, lambda: float(bool(reasons() & THROTTLE_BITS))),
-        ("power_capped", "1", POWER_POLL_S, lambda: float(bool(reasons() & POWER_CAP_BIT))),
+        ("throttled", "1", STATE_POLL_S, lambda: float(bool(reasons() & THROTTLE_BITS))),
+        ("power_capped", "1", STATE_POLL_S, lambda: float(bool(reasons() & POWER_CAP_BIT))),
         ("gpu_memory", "B", SLOW_POLL_S, lambda: float(library.nvmlDeviceGetMemoryInfo(handle).used)),
         ("foreign_processes", "1", SLOW_POLL_S, lambda: _foreign(library, handle, ours)),
         *_polled(library, handle, energy_stream),
     )
-    sensors: list[Sensor] = []
-    absent: list[Absent] = []
-    for stream, unit, period_s, call in candidates:
-        sensor = CallSensor(
+    called = [
+        CallSensor(
             stream=stream,
             unit=unit,
             period_s=period_s,
-            call=_guarded(stream, call),
+            call=guarded(stream, call),
             dense=stream == "counter",
         )
+        for stream, unit, period_s, call in candidates
+    ]
+    sensors: list[Sensor | BufferedSensor] = []
+    absent: list[Absent] = []
+    for sensor in (called[0], power, *called[1:]):
         try:
             sensor.read()
         except MeterError as err:
-            absent.append(Absent(domain=Domain.GPU if stream == energy_stream else stream, reason=str(err)))
+            domain = Domain.GPU if sensor.stream == energy_stream else sensor.stream
+            absent.append(Absent(domain=domain, reason=str(err)))
         else:
             sensors.append(sensor)
     return tuple(sensors), tuple(absent)
@@ -248,25 +248,6 @@ def _polled(
         lambda: watts_from_milliwatts(library.nvmlDeviceGetPowerUsage(handle)), time.monotonic_ns
     )
     return ((polled.STREAM, "J", polled.POLL_S, power),)
-
-
-def _guarded(stream: str, call: Callable[[], float]) -> Callable[[], float]:
-    def read() -> float:
-        try:
-            return call()
-        except pynvml.NVMLError as err:
-            raise MeterError(f"{stream}: {_reason(err)}") from err
-
-    return read
-
-
-def _field_w(library: Any, handle: Any, field_id: int) -> float:
-    (value,) = library.nvmlDeviceGetFieldValues(handle, [field_id])
-    if value.nvmlReturn:
-        raise pynvml.NVMLError(value.nvmlReturn)
-    if not value.value.uiVal:
-        raise MeterError(f"the board says 0 W in NVML's field {field_id}")
-    return watts_from_milliwatts(value.value.uiVal)
 
 
 def _reasons(library: Any, handle: Any) -> int:

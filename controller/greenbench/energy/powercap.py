@@ -10,6 +10,7 @@ from greenbench.core.reading import Domain
 from greenbench.core.trial import Absent
 from greenbench.core.units import joules_from_microjoules, watts_from_microwatts
 from greenbench.energy.cpu_meter import CpuMeter
+from greenbench.energy.files import KeptFiles
 from greenbench.energy.sensor import CallSensor
 
 POWERCAP_ROOT = Path("/sys/class/powercap")
@@ -62,22 +63,19 @@ class Zone:
             raise MeterError(f"{self.path / 'energy_uj'} holds {text.strip()!r}, not microjoules") from err
 
 
-def read_here(path: Path) -> str:
-    """Read a file as the calling user."""
-    return path.read_text()
-
-
-def open_powercap(root: Path = POWERCAP_ROOT, read_text: ReadText = read_here) -> CpuMeter:
+def open_powercap(root: Path = POWERCAP_ROOT, read_text: ReadText | None = None) -> CpuMeter:
     """Open every zone that can be read.
 
     Args:
         root: ``/sys/class/powercap``, another folder in tests.
-        read_text: Reads the counters; names, ranges and limits are open to everybody and read here.
+        read_text: Reads the counters, as the calling user where none is given; names, ranges and limits are
+            open to everybody and read here.
 
     Returns:
         Sensors by zone. A domain of which one zone cannot be read is absent as a whole: a sum without one of
         its sockets would be a wrong joule.
     """
+    read = read_text or KeptFiles()
     folders = tuple(_folders(root))
     if not folders:
         return CpuMeter(
@@ -87,7 +85,7 @@ def open_powercap(root: Path = POWERCAP_ROOT, read_text: ReadText = read_here) -
     denied: dict[Domain, str] = {}
     for domain, name, path in folders:
         try:
-            zone = _zone(name, path, read_text)
+            zone = _zone(name, path, read)
             _need_count(domain, zone)
         except (OSError, MeterError, ValueError) as err:
             denied[domain] = _refusal(path, err)

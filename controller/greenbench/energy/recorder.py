@@ -15,6 +15,7 @@ import numpy as np
 from greenbench.core.errors import MeterError
 from greenbench.core.reading import Series
 from greenbench.core.units import ns_from_seconds, seconds_from_ns
+from greenbench.energy.buffer import BufferedSensor
 from greenbench.energy.pacing import CLOSE_CHANGES, PAUSE_S, Pace
 from greenbench.energy.sensor import Sensor
 
@@ -74,12 +75,20 @@ class Record(Mapping[str, Series]):
 class _Stream:
     """The growing readings of one sensor."""
 
-    def __init__(self, sensor: Sensor, first_ns: int, pace: Pace | None) -> None:
+    def __init__(self, sensor: Sensor | BufferedSensor, first_ns: int, pace: Pace | None) -> None:
         self.sensor = sensor
         self.pace = pace
         self.next_ns = first_ns
         self.rested_ns = 0
+        self.known_ns = 0
+        between_s = sensor.fetch_s if isinstance(sensor, BufferedSensor) else sensor.period_s
+        self.between_ns = ns_from_seconds(between_s)
         self.before, self.after, self.value = array("q"), array("q"), array("d")
+
+    def append(self, before_ns: int, after_ns: int, value: float) -> None:
+        self.before.append(before_ns)
+        self.after.append(after_ns)
+        self.value.append(value)
 
     def series(self) -> Series:
         count = len(self.value)  # appended last, so that all three hold at least as many
@@ -101,7 +110,7 @@ class Recorder:
 
     def __init__(
         self,
-        sensors: Sequence[Sensor],
+        sensors: Sequence[Sensor | BufferedSensor],
         *,
         clock: Callable[[], int] = time.monotonic_ns,
         seed: int = 0,
@@ -128,10 +137,13 @@ class Recorder:
             )
             for sensor in sensors
         ]
+        for stream in self._streams:
+            stream.known_ns = clock()  # what a driver kept from before is of nothing that is recorded here
         self._faults: list[Fault] = []
         self._reading = ""
         self._dense = 0
         self._edge_changes: int | None = None
+        self._fetched: threading.Event | None = None
         self._wake = threading.Event()
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._work, name="greenbench-recorder", daemon=True)
@@ -171,7 +183,8 @@ class Recorder:
         return (found.before[count - 1], found.value[count - 1]) if found and count else None
 
     def record(self) -> Record:
-        """Return a snapshot of everything read so far."""
+        """Return a snapshot of everything read so far, and of what drivers kept until now."""
+        self._fetch_now()
         return Record(
             {stream.sensor.stream: stream.series() for stream in self._streams},
             periods_s={stream.sensor.stream: stream.sensor.period_s for stream in self._streams},
@@ -179,14 +192,37 @@ class Recorder:
             faults=tuple(self._faults),
         )
 
+    def _fetch_now(self) -> None:
+        buffered = any(isinstance(stream.sensor, BufferedSensor) for stream in self._streams)
+        if not buffered or not self._thread.is_alive():
+            return
+        fetched = self._fetched = threading.Event()
+        self._wake.set()
+        until_ns = time.monotonic_ns() + ns_from_seconds(ANSWER_S)
+        while not fetched.wait(_LONGEST_SLEEP_S) and self._thread.is_alive():
+            if time.monotonic_ns() > until_ns:
+                return  # a sensor that hangs is told of when this recorder ends
+
+    def _fetch(self) -> None:
+        for stream in self._streams:
+            if isinstance(stream.sensor, BufferedSensor):
+                self._read(stream)
+
     def _work(self) -> None:
         while not self._over.is_set():
+            if self._fetched:
+                asked, self._fetched = self._fetched, None
+                self._fetch()
+                asked.set()
             for stream in self._streams:
                 if not stream.sensor.dense and self._is_due(stream, self._clock()):
                     self._read_changes()
                     self._read(stream)
             self._read_changes()
             self._pause()
+        self._fetch()
+        if self._fetched:
+            self._fetched.set()
 
     def _read_changes(self) -> None:
         """Read what is due of the dense sensors: a change doesn't wait for a burst of polled ones to end."""
@@ -214,22 +250,25 @@ class Recorder:
         self._reading = stream.sensor.stream
         before = self._clock()
         try:
-            value = stream.sensor.read()
+            if isinstance(stream.sensor, BufferedSensor):
+                taken = [(at_ns, at_ns, value) for at_ns, value in stream.sensor.since(stream.known_ns)]
+            else:
+                value = stream.sensor.read()
+                taken = [(before, self._clock(), value)]
         except Exception as err:  # noqa: BLE001 - one sensor must not silence all others, whatever it raises
             message = str(err) if isinstance(err, MeterError) else repr(err)
             self._faults.append(Fault(stream=stream.sensor.stream, t_ns=before, message=message))
         else:
-            after = self._clock()
-            stream.before.append(before)
-            stream.after.append(after)
-            stream.value.append(value)
-            if stream.pace:
-                stream.pace.saw(before, after, value)
+            for reading in taken:
+                stream.append(*reading)
+                if stream.pace:
+                    stream.pace.saw(*reading)
+            if taken:
+                stream.known_ns = taken[-1][0]
         stream.rested_ns = self._clock() + (stream.pace.pause_ns if stream.pace else ns_from_seconds(PAUSE_S))
-        period_ns = ns_from_seconds(stream.sensor.period_s)
-        # A missed turn is not made up for: the gap shows in the record.
-        late = max(0, self._clock() - stream.next_ns)
-        stream.next_ns += period_ns * (1 + late // period_ns)
+        late_ns = self._clock() - stream.next_ns
+        if late_ns >= 0:  # a missed turn is not made up for: the gap shows in the record
+            stream.next_ns += stream.between_ns * (1 + late_ns // stream.between_ns)
 
     def _pause(self) -> None:
         now = self._clock()

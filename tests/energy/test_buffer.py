@@ -1,0 +1,161 @@
+import time
+from dataclasses import dataclass, field
+
+import numpy as np
+import pytest
+
+from greenbench.core.errors import MeterError
+from greenbench.energy import recorder as recorder_module
+from greenbench.energy.buffer import BufferedSensor, Value, spacing_s
+from greenbench.energy.recorder import Recorder
+
+MS = 1_000_000
+
+
+@dataclass
+class Driver:
+    """Takes a value every 20 ms and keeps the last 119; its clocks and what it does with them can be set."""
+
+    now_ns: int = 50_000 * MS
+    ahead_ns: int = 1_700_000_000_000 * MS
+    values: list[Value] = field(default_factory=list)
+    taken: int = 0
+
+    def run(self, ms: int) -> None:
+        for _ in range(ms // 20):
+            self.now_ns += 20 * MS
+            taken_us = (self.now_ns + self.ahead_ns) // 1000
+            self.values = [*self.values, Value(taken_us=taken_us, value=float(self.taken))][-119:]
+            self.taken += 1
+
+    def fetch(self, since_us: int) -> list[Value]:
+        return [one for one in self.values if one.taken_us > since_us]
+
+    def sensor(self) -> BufferedSensor:
+        return BufferedSensor(
+            stream="instant",
+            unit="W",
+            period_s=0.1,
+            fetch=self.fetch,
+            monotonic=lambda: self.now_ns,
+            time_of_day=lambda: self.now_ns + self.ahead_ns,
+        )
+
+
+def test_values_bear_the_monotonic_instants_at_which_they_were_taken():
+    driver = Driver()
+    begin_ns = driver.now_ns
+    driver.run(1000)
+    assert driver.sensor().since(begin_ns) == [(begin_ns + (k + 1) * 20 * MS, float(k)) for k in range(50)]
+
+
+def test_each_value_is_given_once():
+    driver, sensor = Driver(), None
+    sensor, known, found = driver.sensor(), driver.now_ns, []
+    for _ in range(5):
+        driver.run(980)
+        found += sensor.since(known)
+        known = found[-1][0]
+        assert sensor.since(known) == []
+    assert (np.diff([at for at, _ in found]) == 20 * MS).all()
+    assert len(found) == 5 * 49
+
+
+def test_clocks_that_drift_apart_between_two_fetches_give_each_value_once():
+    driver = Driver()
+    sensor, known, found = driver.sensor(), driver.now_ns, []
+    for drift_ns in (0, 300_000, -500_000, 400_000, 0):
+        driver.run(980)
+        driver.ahead_ns += drift_ns
+        fetched = sensor.since(known)
+        known = fetched[-1][0]
+        found += [value for _, value in fetched]
+    assert found == [float(k) for k in range(5 * 49)]
+
+
+@pytest.mark.parametrize("hour", [-3600, 3600])
+def test_a_clock_that_is_set_loses_what_was_not_fetched_and_misplaces_nothing(hour):
+    driver = Driver()
+    sensor, begin_ns = driver.sensor(), driver.now_ns
+    driver.run(500)
+    driver.ahead_ns += hour * 1000 * MS
+    set_ns = driver.now_ns
+    driver.run(500)
+    found = [at for at, _ in sensor.since(begin_ns)]
+    assert found == [set_ns + (k + 1) * 20 * MS for k in range(25)]
+
+
+def test_reading_gives_the_newest_value_or_says_that_there_is_none():
+    driver = Driver()
+    with pytest.raises(MeterError, match="no value of instant"):
+        driver.sensor().read()
+    driver.run(200)
+    assert driver.sensor().read() == 9.0
+    driver.now_ns += 60_000 * MS
+    with pytest.raises(MeterError, match="no value of instant"):
+        driver.sensor().read()
+
+
+def test_the_spacing_is_known_from_enough_values_over_more_than_a_fetch():
+    driver = Driver()
+    driver.run(1400)
+    assert spacing_s(driver.values) is None  # 1.4 s: one late fetch would lose some
+    driver.run(400)
+    assert spacing_s(driver.values) == pytest.approx(0.02)
+    assert spacing_s(driver.values[::6]) is None  # fifteen values
+    assert spacing_s([]) is None
+
+
+def real(fetch_s: float = 1.0, fetch=None) -> BufferedSensor:
+    """A driver that takes a value every 20 ms of real time, worth its own time of day."""
+
+    def taken(since_us: int) -> list[Value]:
+        now = time.time_ns() // 1000
+        every = range(now // 20_000 * 20_000 - 2_000_000, now, 20_000)
+        return [Value(taken_us=at, value=float(at)) for at in every if at > since_us]
+
+    return BufferedSensor(stream="instant", unit="W", period_s=0.1, fetch_s=fetch_s, fetch=fetch or taken)
+
+
+def test_a_record_holds_what_was_taken_until_now_though_fetches_are_rare():
+    begin_ns = time.monotonic_ns()
+    with Recorder([real(fetch_s=60.0)]) as recorder:
+        time.sleep(0.3)
+        asked_ns = time.monotonic_ns()
+        series = recorder.record()["instant"]
+        assert asked_ns - series.t_before_ns[-1] < 60 * MS
+        time.sleep(0.2)
+    after = recorder.record()["instant"]
+    assert after.t_before_ns[-1] - series.t_before_ns[-1] >= 150 * MS
+    assert after.t_before_ns[0] > begin_ns
+    assert np.diff(after.t_before_ns) / MS == pytest.approx(np.full(len(after) - 1, 20.0), abs=1.0)
+    assert (after.t_before_ns == after.t_after_ns).all()
+    wall_ns = after.value * 1000
+    assert wall_ns - after.t_before_ns == pytest.approx(time.time_ns() - time.monotonic_ns(), abs=50 * MS)
+
+
+def test_a_driver_that_fails_is_a_fault_and_a_record_still_comes(monkeypatch):
+    def fail(since_us: int) -> list[Value]:
+        raise MeterError("instant: the GPU has fallen off the bus")
+
+    with Recorder([real(fetch_s=0.05, fetch=fail)]) as recorder:
+        time.sleep(0.15)
+        record = recorder.record()
+    assert len(record["instant"]) == 0
+    assert {fault.message for fault in record.faults} == {"instant: the GPU has fallen off the bus"}
+
+
+def test_a_driver_that_hangs_is_waited_for_no_longer_than_any_sensor(monkeypatch):
+    monkeypatch.setattr(recorder_module, "ANSWER_S", 0.2)
+
+    def hang(since_us: int) -> list[Value]:
+        time.sleep(1.5)
+        return []
+
+    began = time.monotonic()
+    with (
+        pytest.raises(MeterError, match="instant has not answered"),
+        Recorder([real(fetch=hang)]) as recorder,
+    ):
+        assert len(recorder.record()["instant"]) == 0
+    assert time.monotonic() - began < 1.4
