@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from greenbench.core.reading import Series
-from greenbench.energy.changes import changes_of, step_scatter
+from greenbench.energy.changes import changes_of, first_edge_after, step_scatter
 
 SECOND = 1_000_000_000
 PERIOD_S, WATTS = 0.1, 500.0
@@ -53,3 +53,45 @@ def test_too_few_steps_say_nothing():
         value=np.array([0.0, 1.0, 2.0, 9.0]),
     )
     assert step_scatter(changes_of(series), (SECOND // 10,), PERIOD_S) is None
+
+
+MS = SECOND // 1000
+CHANGE = 1000 * MS
+"""When the counter first changes; then every 100 ms."""
+
+
+def edge(*reads_ms, halved=True, late_ms=0.0):
+    """The first edge that reads, given in ms from the first change, lead to: (ms from it, half-width in ms).
+
+    Changes after the first come `late_ms` late.
+    """
+    begin = np.array([CHANGE + round(at * MS) for at in reads_ms], dtype=np.int64)
+    since = np.where(begin < CHANGE + 50 * MS, begin - CHANGE, begin - CHANGE - round(late_ms * MS))
+    value = 50.0 * (since // (100 * MS))
+    series = Series(stream="counter", unit="J", t_before_ns=begin, t_after_ns=begin, value=value)
+    found = first_edge_after(changes_of(series), CHANGE - 50 * MS, PERIOD_S, halved=halved)
+    return (found.t_ns - CHANGE) / MS, found.uncertainty_s * 1000
+
+
+def test_a_read_in_the_middle_of_the_next_changes_time_halves_what_two_close_reads_leave_open():
+    assert edge(-4, 4) == (pytest.approx(0.0), pytest.approx(4.0))
+    # It shows the change, which so had happened by then; or not yet, and a later read shows it.
+    assert edge(-4, 4, 101, 225) == (pytest.approx(-1.35), pytest.approx(2.65))
+    assert edge(-4, 4, 99, 125, 225) == (pytest.approx(1.35), pytest.approx(2.65))
+
+
+def test_a_change_that_leaves_the_grid_can_not_move_an_edge_out_of_its_own_reads():
+    # 7 ms late, so not yet there 3 ms after its time: by that alone the first one came after its second read.
+    at_ms, half_ms = edge(-1, 2, 103, 125, 225, late_ms=7.0)
+    assert -1.0 <= at_ms - half_ms <= at_ms + half_ms <= 2.0
+    assert at_ms + half_ms == pytest.approx(2.0)
+
+
+def test_runs_of_before_are_cut_as_they_were():
+    assert edge(-4, 4, 101, 225, halved=False) == (pytest.approx(0.0), pytest.approx(4.0))
+    assert edge(-4, 4, 99, 125, 225, halved=False) == (pytest.approx(1.5), pytest.approx(2.5))
+
+
+def test_a_read_too_late_to_tell_one_change_from_two_bounds_nothing():
+    assert edge(-4, 4, 130, 225) == (pytest.approx(0.0), pytest.approx(4.0))
+    assert edge(-4, 4, 201, 325) == (pytest.approx(0.0), pytest.approx(4.0))

@@ -29,15 +29,20 @@ SECOND = 1_000_000_000
 METERS = MeterSet(domains={Domain.GPU: ("counter",)}, scope="gpu")
 
 
+def nearest(times_ns, at_ns: int) -> int:
+    """Return the index of the instant nearest to another."""
+    return int(np.argmin(np.abs(times_ns - at_ns)))
+
+
 def paced(counter: Series, asked: tuple[Asked, ...], period_s: float, seed: int = 5) -> list[int]:
-    """Which of a spinning reader's reads a recorder would have made: those begun when each was due."""
+    """Which of a spinning reader's reads a recorder would have made: those nearest to when each was due."""
     pace, chosen = Pace(period_s, seed=seed), [-1]
     changes = edge_changes(asked, period_s)
     for begin, end in dense_stretches(asked, period_s):
         now = begin
         pace.begin(now, changes=changes)
         while (due := pace.due_ns(now)) < end:
-            index = max(int(np.searchsorted(counter.t_before_ns, due, side="right")) - 1, chosen[-1] + 1)
+            index = max(nearest(counter.t_before_ns, due), chosen[-1] + 1)
             if index == len(counter) or counter.t_before_ns[index] >= end:
                 break
             chosen.append(index)
@@ -285,17 +290,17 @@ def test_twice_the_window_holds_twice_the_iterations_at_the_same_cost_and_latenc
 
 
 @pytest.mark.parametrize("phase", ["bs64", "bs1", "square_300ms"])
-def test_an_edge_of_a_long_window_takes_a_dozen_reads(trace, phase):
-    """Each keeps a core busy. A spinning reader's lie 3 to 7 ms apart, so the one that had begun when a read
-    was due had often begun long before: a recorder makes fewer."""
+def test_an_edge_of_a_long_window_takes_a_few_reads(trace, phase):
+    """Each keeps a core busy. A spinning reader's lie 3 to 7 ms apart, so the one nearest to when a read was
+    due had begun some milliseconds before or after: a recorder makes fewer."""
     begin, end = trace.phases[phase]
     asked = Asked(begin_ns=begin + SECOND, end_ns=end - SECOND)
     counter = trace.record((asked,))["counter"]
     # Before the first edge nothing is known of the phase: up to a period is read through.
-    assert len(counter) <= 2 * 12 + 0.1 / 0.005
+    assert len(counter) <= 2 * 9 + 0.1 / 0.005
     changes = changes_of(counter)
     close = changes.by_ns - changes.after_ns <= 0.02 * SECOND
     for edge in (asked.begin_ns, asked.end_ns):
         soon = (changes.by_ns > edge) & (changes.by_ns < edge + 0.4 * SECOND)
-        assert (close & soon).sum() >= 2
+        assert (close & soon).sum() >= 1
         assert soon.sum() >= 3

@@ -11,7 +11,7 @@ from greenbench.core.doubt import Limits, Rule
 from greenbench.core.errors import DamagedResultsError
 from greenbench.core.reading import Domain, Series
 from greenbench.core.trial import Absent
-from greenbench.energy.joules import INTERVALS
+from greenbench.energy.joules import HALVED_SINCE, INTERVALS
 from greenbench.energy.meter import MeterSet
 from greenbench.energy.recorder import Fault, Record
 from greenbench.energy.window import Window
@@ -55,7 +55,13 @@ class Basis:
         """Return the record as it was: streams that never answered are in it, empty."""
         silent = {stream: _empty(stream) for stream in self.periods_s}
         found = silent | {item.stream: item for item in series}
-        return Record(found, periods_s=self.periods_s, dense=self.dense, faults=self.faults)
+        return Record(
+            found,
+            periods_s=self.periods_s,
+            dense=self.dense,
+            faults=self.faults,
+            halved=self.intervals >= HALVED_SINCE,
+        )
 
 
 def _empty(stream: str) -> Series:

@@ -87,7 +87,9 @@ def _counter(
     if series is None or not sensor_period_s or series.stream not in record.dense:
         return None
     changes = changes_of(series)
-    begin, end = (first_edge_after(changes, instant, sensor_period_s) for instant in asked_ns)
+    begin, end = (
+        first_edge_after(changes, instant, sensor_period_s, halved=record.halved) for instant in asked_ns
+    )
     scatter_j = step_scatter(changes, asked_ns, sensor_period_s)
     return _ordered("counter", begin, end, scatter_j)
 

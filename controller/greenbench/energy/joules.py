@@ -20,14 +20,18 @@ PLAUSIBLE = 1.5
 RAPL_UPDATE_S = 0.001
 """RAPL's own period: a reading is at most so old."""
 
-INTERVALS = 5
+INTERVALS = 6
 """How a trial's intervals and doubts are computed; raised with every change: `verify` compares equals.
 
 1: standard deviation of the steps around the edges. 2: their scatter about a line; net totals have intervals.
 3: the changes around an edge that tell its instant are chosen by whole periods. 4: a change between two close
 reads ends one step, whatever came before it. 5: whether power changed between a window's halves is told by
-the board's average, and where there is none by no more than readings of the instant can tell.
+the board's average, and where there is none by no more than readings of the instant can tell. 6: an edge's
+instant is also bounded by a change a period away that one read shows, as far as changes keep to their grid.
 """
+
+HALVED_SINCE = 6
+"""Under these `INTERVALS` and later ones an edge is bounded by a change that one read shows."""
 
 _TWO_SIDED_95 = 1.96
 

@@ -208,7 +208,7 @@ def _unchanged_s(record: Record, stream: str, asked_ns: int, period_s: float) ->
 
     Until the end of the record where it did not: a change that some time without reads shows may be older.
     """
-    edge = first_edge_after(changes_of(record[stream]), asked_ns, period_s)
+    edge = first_edge_after(changes_of(record[stream]), asked_ns, period_s, halved=record.halved)
     ends = [int(other.t_before_ns[-1]) for other in record.values() if len(other)]
     until_ns = edge.t_ns if edge else max([asked_ns, *ends])
     return seconds_from_ns(until_ns - asked_ns)

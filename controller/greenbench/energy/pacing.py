@@ -1,10 +1,10 @@
 """When to read a counter that changes once a period: close around each change, and not in between.
 
 A read of NVML's energy counter keeps a core busy for 4 ms (measured on an H100 in a VM), so reading it again
-and again takes most of a core. What an edge needs of it is little: two changes that each lie between two
-close reads, the last that showed the old value and the first that showed the new one, and one value more, so
-that there are three steps to tell how much steps differ. Once a change has been seen, the next one's instant
-is known to a few milliseconds.
+and again takes most of a core. What an edge needs of it is little: a change that lies between two close
+reads, the last that showed the old value and the first that showed the new one; a read in the middle of what
+that leaves open, a period later, which halves it; and values until there are three steps to tell how much
+steps differ. Once a change has been seen, the next one's instant is known to a few milliseconds.
 """
 
 from collections import deque
@@ -30,11 +30,13 @@ PERIOD_TOLERANCE = 0.0003
 
 On a recorded H100 calibrations are within 0.02%; one that is further off costs reads and a change."""
 
-CLOSE_CHANGES = 2
-"""So many changes between two reads close to each other fix the grid at an edge of a long window."""
+CLOSE_CHANGES = 1
+"""So many changes between two reads close to each other, and one read that halves what they leave open, fix
+the grid at an edge of a long window."""
 
-STEPS_MORE = 1
-"""So many values are read after those, each once: they end steps, whose differences tell the scatter."""
+STEPS = 3
+"""So many values are seen to change, those after the close changes by one read each: they end steps, whose
+differences tell the scatter."""
 
 INTO_STEP = 0.25
 """Of a period: how long after an expected change such a value is read, when it stands for sure."""
@@ -42,7 +44,10 @@ INTO_STEP = 0.25
 NEVER_NS = 2**62
 
 LOOSE = 1.5
-"""Two reads this many times as far apart as usual are not close: one of them was slow."""
+"""Two reads this many times as far apart as quick ones are not close: one of them was slow."""
+
+FEWEST_COSTS = 4
+"""So many reads tell what a quick one takes."""
 
 COSTS = 9
 """So many reads tell what the next one takes, and how late it begins."""
@@ -81,6 +86,7 @@ class Pace:
         self._until_ns = 0
         self._slips = False
         self._lates_ns: deque[int] = deque([WAKING_NS] * COSTS, maxlen=COSTS)
+        self._halving = False
         self._wanted, self._seen, self._close, self._more = CLOSE_CHANGES, 0, 0, 0
         self.pause_ns = max(int(PAUSE_SHARE * self._period_ns), ns_from_seconds(PAUSE_S))
 
@@ -92,12 +98,13 @@ class Pace:
             changes: How many are wanted between two reads.
         """
         self._wanted, self._seen, self._close, self._more = changes, 0, 0, 0
+        self._halving = False
         self._aim(now_ns)
 
     @property
     def rests(self) -> bool:
         """Whether all that the edge needs has been seen."""
-        return self._fixed and self._more >= STEPS_MORE
+        return self._fixed and not self._halving and self._more >= max(1, STEPS - self._wanted)
 
     @property
     def _fixed(self) -> bool:
@@ -127,7 +134,9 @@ class Pace:
         last, self._last = self._last, (before_ns, value)
         if last is None or before_ns - last[0] > 2 * self._period_ns:  # nothing was read in between
             return
-        if self._fixed:
+        if self._fixed and self._halving:
+            self._saw_half(before_ns, after_ns, changed=value != last[1])
+        elif self._fixed:
             self._saw_step(after_ns, changed=value != last[1])
         elif value == last[1]:
             self._missed(before_ns, after_ns)
@@ -138,7 +147,8 @@ class Pace:
             self._slips = False
             self._between_ns = self._agreeing(last[0], before_ns)
             self._seen += close
-            self._close += before_ns - last[0] <= LOOSE * self._cost_ns()
+            self._close += before_ns - last[0] <= self._loose_ns()
+            self._halving = self._fixed and self._wanted == CLOSE_CHANGES  # more of them do without
             self._aim(after_ns)
 
     def _missed(self, before_ns: int, after_ns: int) -> None:
@@ -151,10 +161,21 @@ class Pace:
             self._slips = True
             self._aim(after_ns)
 
+    def _saw_half(self, before_ns: int, after_ns: int, *, changed: bool) -> None:
+        """Take what a read in the middle of the next change's time says: it has happened by then, or not."""
+        self._halving = False
+        if self._between_ns is not None:
+            low_ns, high_ns = self._between_ns
+            passed_ns = max(1, round((before_ns - high_ns) / self._period_ns)) * self._period_ns
+            at_ns = min(max(before_ns - passed_ns, low_ns), high_ns)
+            self._between_ns = (low_ns, at_ns) if changed else (at_ns, high_ns)
+        self._more += changed
+        self._aim(after_ns + changed * self._period_ns // 2)
+
     def _saw_step(self, after_ns: int, *, changed: bool) -> None:
         if changed:
             self._more += 1
-            self._aim(after_ns)
+            self._aim(after_ns + self._period_ns // 2)
         else:  # the counter lost its rhythm: its phase is looked for anew
             self._seen, self._close, self._between_ns, self._aim_ns = 0, 0, None, None
 
@@ -175,6 +196,10 @@ class Pace:
         if self._between_ns is None:
             return
         low_ns, high_ns = self._between_ns
+        if self._fixed and self._halving:
+            middle_ns = (low_ns + high_ns) // 2
+            self._aim_ns = middle_ns + max(1, -((middle_ns - now_ns) // self._period_ns)) * self._period_ns
+            return
         if self._fixed:
             into_ns = int(INTO_STEP * self._period_ns)
             passed_ns = max(1, -((high_ns + into_ns - now_ns) // self._period_ns)) * self._period_ns
@@ -197,6 +222,13 @@ class Pace:
     def _floor_ns(self) -> int:
         late_ns = max(WAKING_NS, sorted(self._lates_ns)[int(LATE_SHARE * COSTS)])
         return (SLIP if self._slips else 1) * (int(JITTER * self._period_ns) + late_ns)
+
+    def _loose_ns(self) -> int:
+        """Return how far apart two reads may be to be close; nothing is known of that from a few reads."""
+        if len(self._costs_ns) < FEWEST_COSTS:
+            return 0
+        quick_ns = sorted(self._costs_ns)[len(self._costs_ns) // 4] + self.pause_ns
+        return int(LOOSE * quick_ns)
 
     def _cost_ns(self) -> int:
         return int(median(self._costs_ns)) + self.pause_ns if self._costs_ns else 0

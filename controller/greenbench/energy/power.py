@@ -86,7 +86,7 @@ def _of_stream(
         joules = np.diff(_joules_at(series, meters, np.array(stretch_ns)))
         return float(joules[0]) / seconds_from_ns(stretch_ns[1] - stretch_ns[0])
     changes = changes_of(series)
-    edges = [first_edge_after(changes, at, sensor_period_s) for at in stretch_ns]
+    edges = [first_edge_after(changes, at, sensor_period_s, halved=record.halved) for at in stretch_ns]
     if not edges[0] or not edges[1] or edges[1].t_ns <= edges[0].t_ns:
         raise MeterError(f"{stream} did not change on both sides of the baseline")
     return (edges[1].value - edges[0].value) / seconds_from_ns(edges[1].t_ns - edges[0].t_ns)

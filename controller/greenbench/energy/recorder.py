@@ -47,6 +47,7 @@ class Record(Mapping[str, Series]):
         periods_s: Stream -> scheduled seconds between two readings.
         dense: Streams that are read only after edges.
         faults: Readings that failed.
+        halved: Whether edges were read as they are now; see `greenbench.energy.changes.first_edge_after`.
     """
 
     def __init__(
@@ -56,11 +57,13 @@ class Record(Mapping[str, Series]):
         periods_s: Mapping[str, float],
         dense: frozenset[str] = frozenset(),
         faults: tuple[Fault, ...] = (),
+        halved: bool = True,
     ) -> None:
         self._series = dict(series)
         self.periods_s = dict(periods_s)
         self.dense = dense
         self.faults = faults
+        self.halved = halved
 
     def __getitem__(self, stream: str) -> Series:
         return self._series[stream]
