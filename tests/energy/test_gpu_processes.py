@@ -4,12 +4,13 @@ import sys
 
 import pytest
 
+from greenbench.energy import gpu_processes
 from greenbench.energy.gpu_processes import (
     FIRST_PID_NAMESPACE,
+    OwnProcesses,
     foreign_processes,
     in_nested_namespace,
     is_here,
-    own_processes,
 )
 
 
@@ -59,7 +60,19 @@ def test_namespaces_are_told_apart_by_their_inode(tmp_path, monkeypatch):
 
 def test_this_process_and_its_children_are_ours_and_others_are_not():
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as child:
-        assert own_processes({os.getpid(), child.pid, 1}) == {os.getpid(), child.pid}
+        assert OwnProcesses()({os.getpid(), child.pid, 1}) == {os.getpid(), child.pid}
         assert is_here(child.pid)
         child.communicate(b"\n")
-    assert own_processes({child.pid}) == set()
+    assert OwnProcesses()({child.pid}) == set()
+
+
+def test_a_process_of_ours_is_looked_at_once_while_it_is_named_and_a_new_one_when_it_comes(monkeypatch):
+    looked = []
+    monkeypatch.setattr(gpu_processes, "_is_ours", lambda pid: looked.append(pid) or pid < 100)
+    ours = OwnProcesses()
+    assert [ours({10, 200}), ours({10, 200}), ours({10, 20, 200})] == [{10}, {10}, {10, 20}]
+    assert sorted(looked) == [10, 20, 200, 200, 200]
+    assert ours({20}) == {20}
+    looked.clear()
+    assert ours({10, 20}) == {10, 20}
+    assert looked == [10]  # it was gone meanwhile: another process may have its number

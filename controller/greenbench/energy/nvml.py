@@ -17,10 +17,11 @@ from greenbench.core.units import hertz_from_megahertz, joules_from_millijoules,
 from greenbench.energy import polled
 from greenbench.energy.buffer import BufferedSensor
 from greenbench.energy.gpu_processes import (
+    Ours,
+    OwnProcesses,
     foreign_processes,
     in_nested_namespace,
     is_here,
-    own_processes,
 )
 from greenbench.energy.nvml_power import FIELD_POWER_AVERAGE, field_w, guarded, instant_power, reason_of
 from greenbench.energy.sensor import CallSensor, Sensor
@@ -83,7 +84,7 @@ def open_gpu(
     library: Any,
     gpu: str | int,
     *,
-    ours: Callable[[set[int]], set[int]] | None = None,
+    ours: Ours | None = None,
     energy: str = "counter",
 ) -> Gpu:
     """Open one GPU.
@@ -114,7 +115,7 @@ def open_gpu(
         raise
     stream = polled.STREAM if energy == "polled" else "counter"
     power, power_facts = instant_power(library, handle)
-    sensors, absent = _sensors(library, handle, ours or own_processes, stream, power)
+    sensors, absent = _sensors(library, handle, ours or OwnProcesses(), stream, power)
     answers = any(sensor.stream == stream for sensor in sensors)
     return Gpu(
         sensors=sensors,
@@ -184,11 +185,11 @@ def _tried(call: Callable[[], Any]) -> Any:
 def _sensors(
     library: Any,
     handle: Any,
-    ours: Callable[[set[int]], set[int]],
+    ours: Ours,
     energy_stream: str,
     power: Sensor | BufferedSensor,
 ) -> tuple[tuple[Sensor | BufferedSensor, ...], tuple[Absent, ...]]:
-    reasons = SharedCall(lambda: _reasons(library, handle))
+    reasons, nested = SharedCall(lambda: _reasons(library, handle)), in_nested_namespace()
     candidates = (
         (
             "counter",
@@ -213,7 +214,7 @@ def _sensors(
         ("throttled", "1", STATE_POLL_S, lambda: float(bool(reasons() & THROTTLE_BITS))),
         ("power_capped", "1", STATE_POLL_S, lambda: float(bool(reasons() & POWER_CAP_BIT))),
         ("gpu_memory", "B", SLOW_POLL_S, lambda: float(library.nvmlDeviceGetMemoryInfo(handle).used)),
-        ("foreign_processes", "1", SLOW_POLL_S, lambda: _foreign(library, handle, ours)),
+        ("foreign_processes", "1", SLOW_POLL_S, lambda: _foreign(library, handle, ours, nested=nested)),
         *_polled(library, handle, energy_stream),
     )
     called = [
@@ -254,7 +255,7 @@ def _reasons(library: Any, handle: Any) -> int:
     return int(library.nvmlDeviceGetCurrentClocksEventReasons(handle))
 
 
-def _foreign(library: Any, handle: Any, ours: Callable[[set[int]], set[int]]) -> float:
+def _foreign(library: Any, handle: Any, ours: Ours, *, nested: bool) -> float:
     processes: Sequence[Any] = library.nvmlDeviceGetComputeRunningProcesses(handle)
     pids = {process.pid for process in processes}
-    return float(foreign_processes(pids, ours, nested=in_nested_namespace(), known=is_here))
+    return float(foreign_processes(pids, ours, nested=nested, known=is_here))

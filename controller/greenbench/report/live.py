@@ -61,7 +61,7 @@ class LiveObserver:
             TextColumn("{task.fields[left]}"),
             console=console,
             transient=True,
-            refresh_per_second=1,  # a spinner at ten a second costs 1.5% of a core beside every window
+            refresh_per_second=0.5,  # ten a second cost 1.5% of a core beside every window, one 0.17%
             disable=not console.is_terminal,
         )
         self._task: TaskID | None = None
@@ -99,7 +99,7 @@ class LiveObserver:
             self._print(f"[{done + 1}/{total}] round {load.round} {load.cell.cell_id}  {left}")
 
     def power(self, read: Power | None) -> None:
-        """Show the load's power on the live line, asked once a second, until it is over."""
+        """Show the load's power on the live line, asked every other second, until it is over."""
         self._power = read
 
     def trial_ended(self, trial: Trial) -> None:
