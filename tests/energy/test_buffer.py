@@ -1,5 +1,6 @@
 import time
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -159,3 +160,51 @@ def test_a_driver_that_hangs_is_waited_for_no_longer_than_any_sensor(monkeypatch
     ):
         assert len(recorder.record()["instant"]) == 0
     assert time.monotonic() - began < 1.4
+
+
+@pytest.fixture(scope="module")
+def recorded():
+    """What an NVIDIA H200 said while idle, at a steady load and at a square wave of 300 ms: tests/data/README."""
+    with np.load(
+        Path(__file__).parents[1] / "data" / "h200_power_samples.npz", allow_pickle=False
+    ) as archive:
+        return {name: archive[name] for name in archive.files}
+
+
+def mean_w(times_us, milliwatts, begin_us, end_us):
+    grid = np.concatenate([[begin_us], times_us[(times_us > begin_us) & (times_us < end_us)], [end_us]])
+    watts = np.interp(grid, times_us, milliwatts) / 1e3
+    return np.sum((watts[1:] + watts[:-1]) / 2 * np.diff(grid)) / (end_us - begin_us)
+
+
+@pytest.mark.parametrize(
+    ("phase", "samples_within", "polled_within"),
+    # The field is renewed three times a square wave, always in the same phases of it: it is off by a fifth.
+    [("idle", 0.003, 0.005), ("steady", 0.005, 0.01), ("square", 0.03, None)],
+)
+def test_recorded_samples_tell_the_power_that_the_counter_does(
+    recorded, phase, samples_within, polled_within
+):
+    taken_us, milliwatts = recorded[f"{phase}_samples"].T
+    read_us, instant, _, counter = recorded[f"{phase}_polled"].T
+    changed = np.nonzero(np.diff(counter))[0] + 1
+    # Whole square waves, and where the samples reach.
+    inside = changed[(read_us[changed] > taken_us[0]) & (read_us[changed] < taken_us[-1])]
+    first, last = inside[2], inside[2] + (inside[-3] - inside[2])
+    begin_us, end_us = read_us[first], read_us[last]
+    truth_w = (counter[last] - counter[first]) / 1e3 / ((end_us - begin_us) / 1e6)
+    assert mean_w(taken_us, milliwatts, begin_us, end_us) == pytest.approx(truth_w, rel=samples_within)
+    polled_w = mean_w(read_us, instant, begin_us, end_us)
+    if polled_within:
+        assert polled_w == pytest.approx(truth_w, rel=polled_within)
+    else:
+        assert polled_w > 1.1 * truth_w
+
+
+def test_recorded_samples_lie_20_ms_apart(recorded):
+    for phase in ("idle", "steady", "square"):
+        taken_us = recorded[f"{phase}_samples"][:, 0]
+        assert spacing_s([Value(taken_us=int(at), value=1.0) for at in taken_us]) == pytest.approx(
+            0.02, rel=0.01
+        )
+        assert np.diff(taken_us).max() < 50_000
