@@ -11,7 +11,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from tests.bench.simulated_host import METERS, PERIOD_S, Host, flat
+from tests.bench.simulated_host import BEGIN_S, METERS, PERIOD_S, Host, flat
 from tests.bench.test_environment import BUILD, GPU, START
 from tests.bench.test_rows import CELL, EQUAL, FACTS, IDENTITY, PLANNED, baseline
 
@@ -292,6 +292,18 @@ def test_every_limit_of_every_rule_has_a_case():
     proven = {(one.rule, one.verdict, one.limit) for one in CASES}
     assert limits <= proven
     assert {rule for rule, _, _ in proven} == set(Rule) == set(DEFAULT_LIMITS)
+
+
+@pytest.mark.parametrize(("readings", "verdict"), [(1, D), (2, I)])
+def test_one_throttled_reading_of_a_short_window_is_a_doubt_and_two_void_it(readings, verdict):
+    """At 1 s each is a tenth of all, beyond what voids a window."""
+
+    def throttled(at: np.ndarray) -> np.ndarray:
+        return ((at > BEGIN_S + 0.45) & (at < BEGIN_S + 0.45 + 0.1 * readings)).astype(float)
+
+    found = {doubt.rule: doubt for doubt in on(throttled=throttled, window_s=1.0)()}
+    assert found[Rule.THROTTLED].verdict is verdict
+    assert found[Rule.THROTTLED].value > 0.05
 
 
 @pytest.mark.parametrize("one", CASES, ids=lambda one: one.fault)

@@ -409,6 +409,21 @@ def test_intervals_of_another_method_are_not_compared_and_that_is_said(run):
     assert "w1: energy_cpu_j is " in found(run)
 
 
+@pytest.fixture
+def halves_by_average_run(tmp_path) -> Path:
+    """Of a GPU, from when an edge was read by close changes alone."""
+    kept = KEPT.parent / "h200-batch64-2026-11-26"
+    return Path(shutil.copytree(kept, tmp_path / kept.name))
+
+
+def test_intervals_that_can_be_computed_as_they_were_are(halves_by_average_run):
+    done = verify_run(halves_by_average_run)
+    assert done.findings == ()
+    assert not any("intervals were computed otherwise" in note for note in done.notes)
+    rewrite(halves_by_average_run, edited("energy_u95_j", 1.2), resign=True)
+    assert "energy_u95_j is " in found(halves_by_average_run)
+
+
 def with_verdict(verdict: Verdict, *, rule: str = ""):
     """Change the verdict of trials with a doubt of a rule, or of those with none; take their doubts off."""
 

@@ -87,6 +87,13 @@ def test_a_change_that_leaves_the_grid_can_not_move_an_edge_out_of_its_own_reads
     assert at_ms + half_ms == pytest.approx(2.0)
 
 
+@pytest.mark.parametrize("reads_ms", [(-1, 2, 99, 140, 263), (-4, 4, 99, 136, 258)])
+def test_a_change_that_came_long_before_its_read_says_nothing_of_the_one_after_it(reads_ms):
+    """The read 123 ms later showed the third change; counted as the second it would move the first."""
+    at_ms, half_ms = edge(*reads_ms)
+    assert at_ms - half_ms <= 0.0 <= at_ms + half_ms
+
+
 def test_runs_of_before_are_cut_as_they_were():
     assert edge(-4, 4, 101, 225, halved=False) == (pytest.approx(0.0), pytest.approx(4.0))
     assert edge(-4, 4, 99, 125, 225, halved=False) == (pytest.approx(1.5), pytest.approx(2.5))

@@ -35,6 +35,19 @@ def test_a_missing_file_is_named_and_opened_once_it_is_there(tmp_path):
     assert file.read() == "7"
 
 
+def test_after_a_failed_reading_the_file_is_opened_anew(tmp_path):
+    files, path = KeptFiles(), tmp_path / "cpuacct.usage"
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as process:
+        path.symlink_to(f"/proc/{process.pid}/stat")
+        assert files(path).startswith(f"{process.pid} (")
+        process.communicate(b"\n")
+    with pytest.raises(OSError, match="cpuacct"):
+        files(path)
+    path.unlink()
+    path.write_text("12")
+    assert files(path) == "12"
+
+
 def test_the_last_use_closes_it(tmp_path):
     (tmp_path / "one").write_text("1")
     (tmp_path / "two").write_text("2")

@@ -76,3 +76,13 @@ def test_a_process_of_ours_is_looked_at_once_while_it_is_named_and_a_new_one_whe
     looked.clear()
     assert ours({10, 20}) == {10, 20}
     assert looked == [10]  # it was gone meanwhile: another process may have its number
+
+
+def test_after_some_seconds_without_a_look_every_process_is_looked_at_anew(monkeypatch):
+    looked, now_s = [], [100.0]
+    monkeypatch.setattr(gpu_processes, "_is_ours", lambda pid: looked.append(pid) or True)
+    ours = OwnProcesses(lambda: now_s[0])
+    for later_s, looks in ((0.0, 1), (4.0, 1), (4.0, 1), (6.0, 2), (1.0, 2)):
+        now_s[0] += later_s
+        assert ours({10}) == {10}
+        assert len(looked) == looks

@@ -7,11 +7,14 @@ from types import SimpleNamespace
 import pynvml
 import pytest
 
+from greenbench.core.doubt import Rule
 from greenbench.core.errors import ConfigurationError, MeterError, SensorAbsentError
 from greenbench.core.reading import Domain
 from greenbench.energy.meter import open_meters
 from greenbench.energy.nvml import open_gpu
+from greenbench.energy.observations import gaps
 from greenbench.energy.recorder import Recorder
+from greenbench.energy.validity import DEFAULT_LIMITS
 
 
 class FakeNvml:
@@ -22,6 +25,8 @@ class FakeNvml:
         self.broken = broken or {}
         self.pids: list[int] = []
         self.samples: list[tuple[float, int]] = []
+        self.sample_type = pynvml.NVML_VALUE_TYPE_UNSIGNED_INT
+        self.heeds_since = True
         self.open = 0
 
     def __getattribute__(self, name):
@@ -97,10 +102,10 @@ class FakeNvml:
             SimpleNamespace(timeStamp=now_us - int(age_s * 1e6), sampleValue=SimpleNamespace(uiVal=value))
             for age_s, value in self.samples
         ]
-        found = [one for one in found if one.timeStamp > since_us]
+        found = [one for one in found if one.timeStamp > since_us or not self.heeds_since]
         if not found:
             raise pynvml.NVMLError(pynvml.NVML_ERROR_NOT_FOUND)
-        return pynvml.NVML_VALUE_TYPE_UNSIGNED_INT, found
+        return self.sample_type, found
 
     def nvmlDeviceGetUtilizationRates(self, handle):
         return SimpleNamespace(gpu=97)
@@ -364,10 +369,11 @@ def test_power_of_the_instant_comes_from_the_drivers_samples_where_it_keeps_them
 @pytest.mark.parametrize(
     ("samples", "reason"),
     [
-        ([], "keeps no samples"),
+        ([], "Not Supported"),
         (every(0.2), "too few samples"),
         (every(0.02, length_s=1.0), "too few samples"),
-        (every(0.02, milliwatts=0), "too few samples"),
+        (every(0.02, milliwatts=0), "0 W in one of its samples"),
+        ([*every(0.02), (0.001, 0)], "0 W in one of its samples"),
     ],
 )
 def test_without_such_samples_the_field_is_polled_and_the_reason_kept(samples, reason):
@@ -379,14 +385,41 @@ def test_without_such_samples_the_field_is_polled_and_the_reason_kept(samples, r
     assert reason in gpu.facts["instant_power"]["reason"]
 
 
+def test_samples_of_another_type_are_not_taken_for_milliwatts():
+    library = FakeNvml()
+    library.samples, library.sample_type = every(0.02), pynvml.NVML_VALUE_TYPE_DOUBLE
+    gpu = open_gpu(library, 0)
+    assert values(gpu)["instant"] == pytest.approx(123.456)
+    assert "value type 0" in gpu.facts["instant_power"]["reason"]
+
+
+@pytest.mark.parametrize(("samples", "reason"), [([(0.01, 0)], "0 W"), ([(0.01, 200_000)], "value type 2")])
+def test_samples_that_go_bad_are_faults_and_no_readings(samples, reason):
+    library = FakeNvml()
+    library.samples = every(0.02)
+    (sensor,) = (sensor for sensor in open_gpu(library, 0).sensors if sensor.stream == "instant")
+    library.samples = samples
+    if "type" in reason:
+        library.sample_type = pynvml.NVML_VALUE_TYPE_UNSIGNED_LONG
+    with Recorder([sensor]) as recorder:
+        time.sleep(0.05)
+    record = recorder.record()
+    assert len(record["instant"]) == 0
+    assert all(reason in fault.message for fault in record.faults)
+    assert record.faults
+
+
 def test_samples_that_end_are_a_gap_and_no_old_value():
     library = FakeNvml()
     library.samples = every(0.02)
     gpu = open_gpu(library, 0)
     (sensor,) = (sensor for sensor in gpu.sensors if sensor.stream == "instant")
-    library.samples = [(30.0, 200_000)]
+    library.samples, library.heeds_since = [(30.0, 200_000)], False
     with pytest.raises(MeterError, match="no value of instant"):
         sensor.read()
+    begin_ns = time.monotonic_ns()
     with Recorder([sensor]) as recorder:
-        time.sleep(0.05)
-    assert len(recorder.record()["instant"]) == 0
+        time.sleep(0.3)
+    record = recorder.record()
+    assert len(record["instant"]) == 0
+    assert gaps(record, begin_ns, time.monotonic_ns())["instant"] > DEFAULT_LIMITS[Rule.GAP].doubtful

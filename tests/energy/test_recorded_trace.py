@@ -163,6 +163,43 @@ def test_readings_of_the_instant_alone_would_call_a_steady_power_unsteady(trace)
     assert (np.abs(said - truly) <= unknown).mean() > 0.8
 
 
+@pytest.mark.parametrize("length_s", [1.0, 2.0])
+def test_values_as_dense_as_a_drivers_samples_call_no_more_windows_unsteady_than_polls(trace, length_s):
+    """The field, renewed every 100 ms, taken every 20 ms: each value several times."""
+    doubtful = []
+    for every_s in (POWER_POLL_S, 0.02):
+        found = []
+        for asked in windows(trace, length_s, count=400):
+            instant = polled(trace.instant, asked.begin_ns - SECOND // 2, asked.end_ns, every_s)
+            record = Record({"instant": instant}, periods_s={"instant": POWER_POLL_S})
+            said, unknown = power_halves(record, asked.begin_ns, asked.end_ns)
+            found.append(said > DEFAULT_LIMITS[Rule.NOT_STEADY].doubtful + unknown)
+        doubtful.append(np.mean(found))
+    assert doubtful[1] <= doubtful[0] + 0.01
+
+
+def test_readings_of_the_instant_are_counted_once_a_period(trace):
+    (asked,) = windows(trace, 2.0, count=1)
+    counted = []
+    for every_s in (POWER_POLL_S, 0.02):
+        record, begin_ns = trace.record((asked,)), asked.begin_ns - SECOND
+        instant = polled(trace.instant, begin_ns, asked.end_ns + SECOND, every_s)
+        window = cut(
+            Record(
+                {"counter": record["counter"], "instant": instant},
+                periods_s=record.periods_s,
+                dense=record.dense,
+            ),
+            METERS,
+            asked_begin_ns=asked.begin_ns,
+            asked_end_ns=asked.end_ns,
+            ends_ns=trace.ends["bs64"],
+            sensor_period_s=trace.period_s,
+        )
+        counted.append(window.instant_readings)
+    assert counted == pytest.approx([20, 20], abs=1)
+
+
 @pytest.mark.parametrize(("length_s", "limit"), [(1.0, 0.005), (10.0, 0.0006)])
 def test_snapped_windows_agree_with_the_trend(trace, length_s, limit):
     trend, errors = trace.trend("bs64"), []

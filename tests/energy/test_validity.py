@@ -48,8 +48,9 @@ def test_a_good_window_raises_no_doubt():
         ({"counter_over_integral": 0.89}, Rule.SENSOR_DISAGREEMENT, Verdict.INVALID),
         ({"iteration_over_period": 0.51}, Rule.PERIOD_LOCKED, Verdict.DOUBTFUL),
         ({"iteration_over_period": 2.05}, Rule.PERIOD_LOCKED, Verdict.DOUBTFUL),
-        ({"throttled_share": 0.01}, Rule.THROTTLED, Verdict.DOUBTFUL),
-        ({"throttled_share": 0.06}, Rule.THROTTLED, Verdict.INVALID),
+        ({"throttled_share": 0.01, "throttled_readings": 2}, Rule.THROTTLED, Verdict.DOUBTFUL),
+        ({"throttled_share": 0.06, "throttled_readings": 2}, Rule.THROTTLED, Verdict.INVALID),
+        ({"throttled_share": 0.08, "throttled_readings": 1}, Rule.THROTTLED, Verdict.DOUBTFUL),
         ({"foreign_processes": 1.0}, Rule.FOREIGN_PROCESS, Verdict.INVALID),
         ({"others_cores": 0.2}, Rule.BUSY_HOST, Verdict.DOUBTFUL),
         ({"steal_share": 0.02}, Rule.BUSY_HOST, Verdict.DOUBTFUL),
@@ -104,7 +105,7 @@ def test_at_its_limit_no_rule_is_broken(changes):
 
 
 def test_a_doubt_names_the_value_and_the_limit_that_it_passed():
-    found = doubts(throttled_share=0.06)[Rule.THROTTLED]
+    found = doubts(throttled_share=0.06, throttled_readings=2)[Rule.THROTTLED]
     assert (found.value, found.limit) == (0.06, 0.05)
     assert "0.06" in found.sentence
     assert "0.05" in found.sentence

@@ -39,8 +39,9 @@ INTERVAL_COLUMNS = frozenset(
 INEXACT = INTERVAL_COLUMNS | {"doubts", "verdict", "absent"}
 """Columns that a log without a basis cannot give again."""
 
-SAME_INTERVALS = range(6, INTERVALS + 1)
-"""Under these `INTERVALS` intervals were computed as they are now ..."""
+SAME_INTERVALS = range(4, INTERVALS + 1)
+"""Under these `INTERVALS` intervals were computed as they are now, or can be as they were by
+`greenbench.energy.recorder.Record.halved` ..."""
 SAME_HALVES = range(5, INTERVALS + 1)
 """... and under these so was what `not_steady` says of power."""
 

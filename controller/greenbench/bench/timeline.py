@@ -28,8 +28,9 @@ LONG_PERIODS = 50
 LONG_CHANGES, SHORT_CHANGES = CLOSE_CHANGES, 5
 """So many changes are seen closely at each edge of a window that is long or not.
 
-Each takes two or three reads, which keep a core busy for 4 ms each on an H100. On its recorded trace windows
-of 1 s are within 0.45% of the trend, of 3 s within 0.25%, of 10 s within 0.051% (worst of 300)."""
+Each takes two or three reads, which keep a core busy for 4 ms each on an H100; one read more halves what they
+leave open. On its recorded trace windows of 1 s are within 0.46% of the trend, of 3 s within 0.25%, of 10 s
+within 0.055% (worst of 300)."""
 
 CHECK_S = 1.0
 """How often the load is asked whether it still runs: each time wakes this process beside the measurement."""

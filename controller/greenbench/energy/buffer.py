@@ -24,9 +24,10 @@ AHEAD_S = 0.05
 """A value may have been taken while it was fetched; one further ahead bears a time of day from before the
 clock was set."""
 
-SAME_S = 0.001
-"""A value so soon after another is that one again: the clocks are compared anew for every fetch, and the time
-of day may run up to 0.05% fast or slow meanwhile."""
+STEP_S = 0.002
+"""Where the time of day moved further against CLOCK_MONOTONIC since the last fetch, somebody set it ..."""
+SLEW = 0.0005
+"""... beyond the share of that time by which it may be let run fast or slow."""
 
 _NS_PER_US = 1000
 
@@ -42,6 +43,10 @@ class Value:
 
     taken_us: int
     value: float
+
+    def at_ns(self, ahead_ns: int) -> int:
+        """Return its CLOCK_MONOTONIC, given how far the time of day is ahead of that."""
+        return self.taken_us * _NS_PER_US - ahead_ns
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,25 +74,17 @@ class BufferedSensor:
         """Not read around changes."""
         return False
 
-    def since(self, after_ns: int) -> list[tuple[int, float]]:
-        """Return what was taken after an instant: [(CLOCK_MONOTONIC ns, value)], ascending.
+    def clocks(self) -> tuple[int, int]:
+        """Return CLOCK_MONOTONIC now, and how far the time of day is ahead of it, nanoseconds.
 
-        Values whose time of day leads out of the time between that instant and now are left out: somebody set
-        the clock, and nothing says how far. What is missing shows as a gap.
-
-        Raises:
-            MeterError: The driver did not answer.
+        Of three tries the quickest: a thread that is held up between the two clocks sees them too far apart.
         """
-        ahead_ns = self.time_of_day() - self.monotonic()
-        values = self.fetch((after_ns + ahead_ns) // _NS_PER_US)
-        latest_ns = self.monotonic() + ns_from_seconds(AHEAD_S)
-        found: list[tuple[int, float]] = []
-        for one in values:
-            at_ns = one.taken_us * _NS_PER_US - ahead_ns
-            if after_ns + ns_from_seconds(SAME_S) < at_ns <= latest_ns:
-                found.append((at_ns, one.value))
-                after_ns = at_ns
-        return found
+        tries = []
+        for _ in range(3):
+            before_ns, day_ns, after_ns = self.monotonic(), self.time_of_day(), self.monotonic()
+            tries.append((after_ns - before_ns, after_ns, day_ns - (before_ns + after_ns) // 2))
+        _, now_ns, ahead_ns = min(tries)
+        return now_ns, ahead_ns
 
     def read(self) -> float:
         """Return the newest value, of the last two fetches at most.
@@ -95,10 +92,67 @@ class BufferedSensor:
         Raises:
             MeterError: The driver did not answer, or has none.
         """
-        found = self.since(self.monotonic() - ns_from_seconds(2 * self.fetch_s))
+        now_ns, ahead_ns = self.clocks()
+        after_ns = now_ns - ns_from_seconds(2 * self.fetch_s)
+        values = self.fetch((after_ns + ahead_ns) // _NS_PER_US)
+        latest_ns = self.monotonic() + ns_from_seconds(AHEAD_S)
+        found = [one.value for one in values if after_ns < one.at_ns(ahead_ns) <= latest_ns]
         if not found:
             raise MeterError(f"the driver has no value of {self.stream}")
-        return found[-1][1]
+        return found[-1]
+
+
+class Tail:
+    """What one recorder has not fetched yet of a buffered sensor, which others may fetch as well.
+
+    Values bear the time of day. It is brought to CLOCK_MONOTONIC by the difference of the two clocks, which
+    is compared from fetch to fetch: somebody may set the time of day.
+    """
+
+    def __init__(self, sensor: BufferedSensor) -> None:
+        """Begin now: what the driver kept from before is not given.
+
+        Args:
+            sensor: What is fetched.
+        """
+        self._sensor = sensor
+        self._looked_ns, self._ahead_ns = sensor.clocks()
+        self._last_ns = self._looked_ns
+        self._last_us = (self._looked_ns + self._ahead_ns) // _NS_PER_US
+        self._stale: frozenset[int] = frozenset()
+
+    def fetch(self) -> list[tuple[int, float]]:
+        """Return what was taken since the last fetch: [(CLOCK_MONOTONIC ns, value)], ascending.
+
+        Raises:
+            MeterError: The driver did not answer, or the time of day was set since the last fetch. Nothing
+                says which values were taken before that and which after: none is given, which shows as a gap.
+        """
+        values = self._sensor.fetch(self._last_us)
+        now_ns, ahead_ns = self._sensor.clocks()
+        moved_s = seconds_from_ns(ahead_ns - self._ahead_ns)
+        if abs(moved_s) > STEP_S + SLEW * seconds_from_ns(now_ns - self._looked_ns):
+            self._forget(now_ns, ahead_ns)
+            raise MeterError(
+                f"{self._sensor.stream}: the time of day was set by {moved_s:+.3f} s: "
+                "values that the driver took meanwhile are left out"
+            )
+        self._looked_ns, self._ahead_ns = now_ns, ahead_ns
+        found: list[tuple[int, float]] = []
+        latest_ns = now_ns + ns_from_seconds(AHEAD_S)
+        for one in values:
+            at_ns = one.at_ns(ahead_ns)
+            fresh = one.taken_us > self._last_us and one.taken_us not in self._stale
+            if fresh and self._last_ns < at_ns <= latest_ns:
+                found.append((at_ns, one.value))
+                self._last_ns, self._last_us = at_ns, one.taken_us
+        return found
+
+    def _forget(self, now_ns: int, ahead_ns: int) -> None:
+        """Begin anew. A clock that was set back lets values of before look like ones still to come."""
+        self._stale = frozenset(one.taken_us for one in self._sensor.fetch(0))
+        self._looked_ns, self._ahead_ns, self._last_ns = now_ns, ahead_ns, now_ns
+        self._last_us = (now_ns + ahead_ns) // _NS_PER_US
 
 
 def spacing_s(values: Sequence[Value]) -> float | None:

@@ -145,13 +145,15 @@ def _countable(changes: Changes, period_ns: int, *, halved: bool) -> NDArray[np.
     """Return which changes tell the phase: bool [n]. Others may be counted a period off.
 
     Those between two close reads, and one that was seen a period after such a one: no other lies between.
+    One that may itself have come long before its read says nothing of what followed in that time.
     """
-    close = changes.by_ns - changes.after_ns <= period_ns // 2
+    widths = changes.by_ns - changes.after_ns
+    close = widths <= period_ns // 2
     if not halved:
         return np.asarray(close)
     gaps = np.diff(changes.by_ns)
     next_one = (gaps > period_ns / 2) & (gaps <= (1 + SOON) * period_ns)
-    return np.asarray(close | np.concatenate([[False], close[:-1] & next_one]))
+    return np.asarray(close | np.concatenate([[False], (widths[:-1] <= SOON * period_ns) & next_one]))
 
 
 def step_scatter(changes: Changes, instants_ns: tuple[int, ...], period_s: float) -> float | None:

@@ -52,4 +52,8 @@ class KeptFiles:
         file = self._files.get(path)
         if file is None:
             file = self._files[path] = KeptFile(path)
-        return file.read()
+        try:
+            return file.read()
+        except OSError:
+            del self._files[path]  # by that path there may be another one next time
+            raise

@@ -1,6 +1,7 @@
 """Whose the processes on a GPU are, also where the driver numbers them otherwise than we do."""
 
 import os
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -8,6 +9,9 @@ import psutil
 
 FIRST_PID_NAMESPACE = 0xEFFFFFFC
 """The inode that Linux gives the host's own pid namespace (include/linux/proc_ns.h)."""
+
+FORGET_S = 5.0
+"""After so long without a look another process may have got a number."""
 
 Ours = Callable[[set[int]], set[int]]
 
@@ -53,13 +57,21 @@ class OwnProcesses:
     a tenth of what the host side takes of a core.
     """
 
-    def __init__(self) -> None:
-        """Know none."""
+    def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
+        """Know none.
+
+        Args:
+            monotonic: CLOCK_MONOTONIC, seconds.
+        """
+        self._monotonic = monotonic
+        self._asked_s = monotonic()
         self._ours: set[int] = set()
 
     def __call__(self, pids: set[int]) -> set[int]:
         """Return those of some processes that are ours."""
-        self._ours &= pids
+        now_s = self._monotonic()
+        self._ours &= pids if now_s - self._asked_s <= FORGET_S else set()
+        self._asked_s = now_s
         self._ours |= {pid for pid in pids - self._ours if _is_ours(pid)}
         return set(self._ours)
 

@@ -30,7 +30,7 @@ from greenbench.energy.shared import SharedCall
 COUNTER_PERIOD_S = 0.1
 STATE_POLL_S = 0.25
 """What is averaged anyhow, and what a share of readings is taken of. Each waking of the recorder costs more
-of a core than what it reads: all periods are multiples of this one, which keeps wakings few."""
+of a core than what it reads: all of NVML's periods are multiples of this one, which keeps wakings few."""
 MEAN_POLL_S = 0.5
 SLOW_POLL_S = 1.0
 

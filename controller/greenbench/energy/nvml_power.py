@@ -31,29 +31,34 @@ def instant_power(library: Any, handle: Any) -> tuple[Sensor | BufferedSensor, d
     """Return what tells the power of the instant, and what the manifest says of it.
 
     The values that the driver keeps, where it takes them as often as the board renews field 186 or more
-    often; else that field, polled.
+    often, and all are watts above 0; else that field, polled.
     """
 
     def fetch(since_us: int) -> list[Value]:
         try:
-            _, samples = library.nvmlDeviceGetSamples(handle, pynvml.NVML_TOTAL_POWER_SAMPLES, since_us)
+            kind, samples = library.nvmlDeviceGetSamples(handle, pynvml.NVML_TOTAL_POWER_SAMPLES, since_us)
         except pynvml.NVMLError as err:
             if err.value == pynvml.NVML_ERROR_NOT_FOUND:  # none since then
                 return []
             raise MeterError(f"{INSTANT}: {reason_of(err)}") from err
-        return [
+        if kind != pynvml.NVML_VALUE_TYPE_UNSIGNED_INT:
+            raise MeterError(f"{INSTANT}: the driver's samples are of value type {kind}, not unsigned int")
+        values = [
             Value(taken_us=int(one.timeStamp), value=watts_from_milliwatts(one.sampleValue.uiVal))
             for one in samples
         ]
+        if not all(one.value for one in values):
+            raise MeterError(f"{INSTANT}: the driver says 0 W in one of its samples")
+        return values
 
     try:
         kept = fetch(0)
     except MeterError as err:
-        kept, reason = [], f"the driver keeps no samples of it ({err})"
+        kept, reason = [], f"the driver keeps no usable samples of it ({err})"
     else:
         reason = "the driver keeps too few samples of it, or takes them too rarely"
     spacing = spacing_s(kept)
-    if spacing is not None and spacing <= POWER_POLL_S and min(one.value for one in kept) > 0:
+    if spacing is not None and spacing <= POWER_POLL_S:
         sensor = BufferedSensor(stream=INSTANT, unit="W", period_s=POWER_POLL_S, fetch=fetch)
         return sensor, {"source": "driver's samples", "spacing_s": spacing}
     polled_field = CallSensor(

@@ -1,6 +1,6 @@
 """Figures of one stream over one window: means, advances, integrals, gaps."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from math import sqrt
 
 import numpy as np
@@ -22,6 +22,20 @@ def middle(series: Series) -> NDArray[np.int64]:
     """Return the middle of each call: int64 [n], nanoseconds."""
     middle: NDArray[np.int64] = (series.t_before_ns + series.t_after_ns) // 2
     return middle
+
+
+def counted(record: Record, stream: str, begin_ns: int, end_ns: int) -> int:
+    """Return for how many readings a stream's values inside a window count: those within its period for one.
+
+    Values closer than that resemble each other, or repeat what the board says until it renews it: counted one
+    by one they would seem to tell a mean more closely than they do.
+    """
+    found = inside(record.get(stream), begin_ns, end_ns)
+    if len(found) < 2:  # noqa: PLR2004 - the time between two
+        return len(found)
+    spacing_ns = max(1.0, float(np.median(np.diff(found.t_before_ns))))
+    several = max(1, round(ns_from_seconds(record.periods_s.get(stream, 0.0)) / spacing_ns))
+    return round(len(found) / several)
 
 
 def iterations_at(ends_ns: NDArray[np.int64], instant_ns: int) -> float:
@@ -118,9 +132,10 @@ def power_halves(record: Record, begin_ns: int, end_ns: int) -> tuple[float, flo
     if all(len(half) for half in averaged):
         return _apart(*(float(half.mean()) for half in averaged), open_w=0.0)
     single = [inside(record.get("instant"), a, b).value for a, b in halves]
-    if any(len(half) < FEWEST_READINGS for half in single):
+    counts = [counted(record, "instant", a, b) for a, b in halves]
+    if min(counts) < FEWEST_READINGS:
         return None
-    return _apart(*(float(half.mean()) for half in single), open_w=_open_w(*single))
+    return _apart(*(float(half.mean()) for half in single), open_w=_open_w(single, counts))
 
 
 def _apart(first_w: float, second_w: float, *, open_w: float) -> tuple[float, float] | None:
@@ -128,16 +143,14 @@ def _apart(first_w: float, second_w: float, *, open_w: float) -> tuple[float, fl
     return (abs(second_w / first_w - 1), open_w / first_w) if first_w > 0 else None
 
 
-def _open_w(first: NDArray[np.float64], second: NDArray[np.float64]) -> float:
-    """Return half the 95% interval of the difference of two means (Welch)."""
+def _open_w(halves: Sequence[NDArray[np.float64]], counts: Sequence[int]) -> float:
+    """Return half the 95% interval of the difference of two means (Welch), each of so many readings."""
     from scipy.special import stdtrit  # noqa: PLC0415
 
-    parts = [float(half.var(ddof=1)) / len(half) for half in (first, second)]
+    parts = [float(half.var(ddof=1)) / count for half, count in zip(halves, counts, strict=True)]
     if not sum(parts):
         return 0.0
-    freedom = sum(parts) ** 2 / sum(
-        part**2 / (len(half) - 1) for part, half in zip(parts, (first, second), strict=True)
-    )
+    freedom = sum(parts) ** 2 / sum(part**2 / (count - 1) for part, count in zip(parts, counts, strict=True))
     return float(stdtrit(freedom, 0.975)) * sqrt(sum(parts))
 
 

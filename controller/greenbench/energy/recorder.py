@@ -15,7 +15,7 @@ import numpy as np
 from greenbench.core.errors import MeterError
 from greenbench.core.reading import Series
 from greenbench.core.units import ns_from_seconds, seconds_from_ns
-from greenbench.energy.buffer import BufferedSensor
+from greenbench.energy.buffer import BufferedSensor, Tail
 from greenbench.energy.pacing import CLOSE_CHANGES, PAUSE_S, Pace
 from greenbench.energy.sensor import Sensor
 
@@ -83,7 +83,7 @@ class _Stream:
         self.pace = pace
         self.next_ns = first_ns
         self.rested_ns = 0
-        self.known_ns = 0
+        self.tail = Tail(sensor) if isinstance(sensor, BufferedSensor) else None
         between_s = sensor.fetch_s if isinstance(sensor, BufferedSensor) else sensor.period_s
         self.between_ns = ns_from_seconds(between_s)
         self.before, self.after, self.value = array("q"), array("q"), array("d")
@@ -140,13 +140,13 @@ class Recorder:
             )
             for sensor in sensors
         ]
-        for stream in self._streams:
-            stream.known_ns = clock()  # what a driver kept from before is of nothing that is recorded here
         self._faults: list[Fault] = []
         self._reading = ""
         self._dense = 0
         self._edge_changes: int | None = None
-        self._fetched: threading.Event | None = None
+        self._asking = threading.Lock()
+        self._fetched = threading.Event()  # clear while a fetch is asked for
+        self._fetched.set()
         self._wake = threading.Event()
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._work, name="greenbench-recorder", daemon=True)
@@ -196,27 +196,28 @@ class Recorder:
         )
 
     def _fetch_now(self) -> None:
-        buffered = any(isinstance(stream.sensor, BufferedSensor) for stream in self._streams)
-        if not buffered or not self._thread.is_alive():
+        if not any(stream.tail for stream in self._streams) or not self._thread.is_alive():
             return
-        fetched = self._fetched = threading.Event()
-        self._wake.set()
-        until_ns = time.monotonic_ns() + ns_from_seconds(ANSWER_S)
-        while not fetched.wait(_LONGEST_SLEEP_S) and self._thread.is_alive():
-            if time.monotonic_ns() > until_ns:
-                return  # a sensor that hangs is told of when this recorder ends
+        with self._asking:  # one at a time: each gets what there was when it asked
+            if not self._fetched.is_set():
+                return  # a sensor hung when somebody asked before, and still does
+            self._fetched.clear()
+            self._wake.set()
+            until_ns = time.monotonic_ns() + ns_from_seconds(ANSWER_S)
+            while not self._fetched.wait(_LONGEST_SLEEP_S) and self._thread.is_alive():
+                if time.monotonic_ns() > until_ns:
+                    return  # which one hangs is told when this recorder ends
 
     def _fetch(self) -> None:
         for stream in self._streams:
-            if isinstance(stream.sensor, BufferedSensor):
+            if stream.tail:
                 self._read(stream)
 
     def _work(self) -> None:
         while not self._over.is_set():
-            if self._fetched:
-                asked, self._fetched = self._fetched, None
+            if not self._fetched.is_set():
                 self._fetch()
-                asked.set()
+                self._fetched.set()
             for stream in self._streams:
                 if not stream.sensor.dense and self._is_due(stream, self._clock()):
                     self._read_changes()
@@ -224,8 +225,7 @@ class Recorder:
             self._read_changes()
             self._pause()
         self._fetch()
-        if self._fetched:
-            self._fetched.set()
+        self._fetched.set()
 
     def _read_changes(self) -> None:
         """Read what is due of the dense sensors: a change doesn't wait for a burst of polled ones to end."""
@@ -253,8 +253,8 @@ class Recorder:
         self._reading = stream.sensor.stream
         before = self._clock()
         try:
-            if isinstance(stream.sensor, BufferedSensor):
-                taken = [(at_ns, at_ns, value) for at_ns, value in stream.sensor.since(stream.known_ns)]
+            if stream.tail:
+                taken = [(at_ns, at_ns, value) for at_ns, value in stream.tail.fetch()]
             else:
                 value = stream.sensor.read()
                 taken = [(before, self._clock(), value)]
@@ -266,8 +266,6 @@ class Recorder:
                 stream.append(*reading)
                 if stream.pace:
                     stream.pace.saw(*reading)
-            if taken:
-                stream.known_ns = taken[-1][0]
         stream.rested_ns = self._clock() + (stream.pace.pause_ns if stream.pace else ns_from_seconds(PAUSE_S))
         late_ns = self._clock() - stream.next_ns
         if late_ns >= 0:  # a missed turn is not made up for: the gap shows in the record

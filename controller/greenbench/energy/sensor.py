@@ -11,7 +11,7 @@ class Sensor(Protocol):
     Attributes:
         stream: Its name in the record: ``counter``, ``instant``, ``rapl:package-0`` ...
         unit: SI unit of what `read` returns.
-        period_s: How often it is read, seconds.
+        period_s: How often it is read, or how far apart fetched values may lie, seconds.
         dense: Read only inside dense stretches, and there around its changes.
     """
 

@@ -35,6 +35,8 @@ STEAL = Limits(doubtful=0.01, invalid=0.1)
 LOCKED_MULTIPLES = (1, 2, 3, 4)
 FULL_SAMPLE = 50
 """Below so many readings of instant power the limit of `SENSOR_DISAGREEMENT` widens as 1/sqrt(n)."""
+FEWEST_THROTTLED = 2
+"""A single throttled reading says that the GPU was throttled, not for how much of a short window."""
 
 
 class OwnLimits(Protocol):
@@ -125,7 +127,10 @@ def _period_locked(window: Window, limits: Mapping[Rule, Limits]) -> Iterator[Do
 
 
 def _throttled(window: Window, limits: Mapping[Rule, Limits]) -> Iterator[Doubt]:
-    yield from _judged(Rule.THROTTLED, window.throttled_share, limits[Rule.THROTTLED])
+    own = limits[Rule.THROTTLED]
+    if window.throttled_readings < FEWEST_THROTTLED:
+        own = replace(own, invalid=None)
+    yield from _judged(Rule.THROTTLED, window.throttled_share, own)
 
 
 def _foreign(window: Window, limits: Mapping[Rule, Limits]) -> Iterator[Doubt]:

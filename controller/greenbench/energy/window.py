@@ -16,6 +16,7 @@ from greenbench.energy.meter import MeterSet
 from greenbench.energy.observations import (
     advance,
     at,
+    counted,
     gaps,
     inside,
     integral,
@@ -50,8 +51,9 @@ class Window:
         power_gpu_mean_w: Counter energy over duration.
         gpu_util_mean: Share from 0 to 1.
         counter_over_integral: Counter energy over integrated instant power.
-        instant_readings: Readings that the integral rests on.
+        instant_readings: Readings that the integral rests on; of those within one period of the stream, one.
         throttled_share: Share of readings with a thermal, power-brake or HW-slowdown bit.
+        throttled_readings: How many these are.
         cpu_s: CPU seconds of the runtime.
         memory_peak_b: Peak (cgroup v1, v2) or largest reading of the runtime's memory.
         sensor_periods: Sensor periods in the window; None where no sensor set the edges.
@@ -87,6 +89,7 @@ class Window:
     counter_over_integral: float | None = None
     instant_readings: int = 0
     throttled_share: float | None = None
+    throttled_readings: int = 0
     cpu_s: float | None = None
     memory_peak_b: int | None = None
     sensor_periods: float | None = None
@@ -168,8 +171,9 @@ def cut(
         temperature_end_c=at(record.get("temperature"), end),
         gpu_memory_peak_b=peak(record, "gpu_memory", begin, end),
         counter_over_integral=gpu.joules / integrated if gpu and integrated else None,
-        instant_readings=len(inside(record.get("instant"), begin, end)),
+        instant_readings=counted(record, "instant", begin, end),
         throttled_share=mean(record, "throttled", begin, end),
+        throttled_readings=int(np.count_nonzero(inside(record.get("throttled"), begin, end).value)),
         cpu_s=cpu_s,
         memory_peak_b=peak(record, MEMORY_STREAM, None, end),
         sensor_periods=float(round(seconds / sensor_period_s))
