@@ -14,11 +14,15 @@ from greenbench_runtime.engine import (
     UnsupportedError,
 )
 from greenbench_runtime.networks.cuda_devices import cuda_devices, ordinal_of
+from greenbench_runtime.networks.cuda_libraries import load_from_wheels
 
 DTYPES = {"fp32": tf.float32, "tf32": tf.float32, "fp16": tf.float16, "bf16": tf.bfloat16}
 """Of weights and floating-point inputs, by precision."""
 
 _CPU_PRECISIONS = ("fp32", "bf16")
+
+# TensorFlow 2.21 looks for every library of CUDA's wheels but this one, and then shows no GPU at all.
+load_from_wheels("libcusolver")
 
 
 def versions() -> dict[str, str]:
