@@ -164,6 +164,31 @@ def test_a_counter_that_is_stuck_fails_and_a_stream_that_is_missing_warns(patien
     assert found["gpu instant"].level is Level.WARN
 
 
+@pytest.mark.parametrize(
+    ("told", "figure"),
+    [
+        ({"source": "driver's samples", "spacing_s": 0.02}, "driver's samples, one every 20 ms"),
+        (
+            {
+                "source": "field 186, polled",
+                "spacing_s": 0.1,
+                "reason": "the driver keeps too few samples of it",
+            },
+            "field 186, polled, one every 100 ms: the driver keeps too few samples of it",
+        ),
+    ],
+)
+def test_where_power_of_the_instant_comes_from_is_told(patient, told, figure):
+    asked = replace(patient, meters=meters(gpu=GPU | {"instant_power": told}))
+    found = {check.name: check for check in check_gpu_sensors(asked)}
+    assert (found["gpu instant"].level, found["gpu instant"].figure) == (Level.OK, figure)
+    lacking = meters(gpu=GPU | {"instant_power": told}, absent=[("instant", "not supported")])
+    checks = [
+        check for check in check_gpu_sensors(replace(patient, meters=lacking)) if "instant" in check.name
+    ]
+    assert [check.level for check in checks] == [Level.WARN]
+
+
 def test_limits_are_told_and_throttling_and_mig_warn(patient):
     check = only(check_gpu_limits(patient))
     assert check.level is Level.OK

@@ -119,6 +119,14 @@ def check_gpu_sensors(patient: Patient) -> Iterator[Check]:
             yield Check(
                 name=f"gpu {stream}", level=Level.WARN, figure=reason, remedy="its checks are left out"
             )
+    told = patient.gpu.get("instant_power")
+    if told and not patient.reason("instant"):
+        every = f"{told['source']}, one every {milliseconds_from_seconds(told['spacing_s']):.0f} ms"
+        yield Check(
+            name="gpu instant",
+            level=Level.OK,
+            figure=f"{every}: {told['reason']}" if told.get("reason") else every,
+        )
 
 
 def check_gpu_limits(patient: Patient) -> Iterator[Check]:
