@@ -18,7 +18,7 @@ from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from statistics import median
+from statistics import mean, median, stdev
 from typing import Any
 
 from campaigns.held_load import HeldLoad, add_options, cell_of, held_load, instruments_of, options_of
@@ -46,6 +46,8 @@ class Pair:
         joules_a: Joules per iteration of A's windows.
         joules_b: Joules per iteration of B's.
         load: Which process it was measured in, from 1.
+        over_power: Counter over integrated instant power of all windows as they were measured, None where a
+            window has none: where joules scatter and this does not, the board's power did.
     """
 
     difference: float
@@ -54,6 +56,7 @@ class Pair:
     joules_a: tuple[float, ...]
     joules_b: tuple[float, ...]
     load: int
+    over_power: tuple[float | None, ...] = ()
 
     @property
     def holds(self) -> bool:
@@ -82,6 +85,7 @@ def pair_of(windows: Sequence[Window], *, load: int) -> Pair:
         joules_a=tuple(of_side["A"].values()),
         joules_b=tuple(of_side["B"].values()),
         load=load,
+        over_power=tuple(window.counter_over_integral for window in windows),
     )
 
 
@@ -142,8 +146,8 @@ def read_kept(path: Path | None, protocol: dict[str, Any]) -> list[Pair]:
         raise SystemExit(
             f"{path} holds pairs of {kept['protocol']}, asked is {protocol}; name another --kept"
         )
-    sided = ("joules_a", "joules_b")
-    return [Pair(**pair | {side: tuple(pair[side]) for side in sided}) for pair in kept["pairs"]]
+    listed = ("joules_a", "joules_b", "over_power")
+    return [Pair(**pair | {name: tuple(pair.get(name, ())) for name in listed}) for pair in kept["pairs"]]
 
 
 def table(kept: dict[str, Any]) -> str:
@@ -175,7 +179,23 @@ def _told(kept: dict[str, Any]) -> tuple[str, ...]:
         f"{protocol['cell']}: {len(pairs)} pairs in {loads} load(s); a side is {each}, joules per iteration.",
         "",
         f"{held}, {middle}; as promised: {'yes' if kept['as_promised'] else '**no**'}.",
+        *_scatter(pairs),
     )
+
+
+def _scatter(pairs: Sequence[dict[str, Any]]) -> Iterator[str]:
+    """Say how much single windows scatter, and how much of that is not the board's power."""
+    of_windows = [relative_scatter([*pair["joules_a"], *pair["joules_b"]]) for pair in pairs]
+    text = f"Windows of a pair scatter by {median(of_windows):.2%} in the median (standard deviation)"
+    known = [[one for one in pair.get("over_power", ()) if one is not None] for pair in pairs]
+    if all(len(values) > 1 for values in known):
+        text += f", counter over the power between its edges by {median(map(relative_scatter, known)):.2%}"
+    yield f"{text}."
+
+
+def relative_scatter(values: Sequence[float]) -> float:
+    """Return the standard deviation of some values over their mean; 0 of a single one."""
+    return stdev(values) / mean(values) if len(values) > 1 else 0.0
 
 
 def keep(path: Path | None, kept: dict[str, Any]) -> None:

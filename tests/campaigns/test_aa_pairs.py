@@ -1,5 +1,6 @@
 import json
 from argparse import Namespace
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
@@ -12,7 +13,14 @@ PROTOCOL = {"gpu": "simulated", "cell": "pytorch.eager.resnet50.fp32.b64", "roun
 
 
 def windows(*joules):
-    return [SimpleNamespace(iterations=10.0, energy={Domain.GPU: SimpleNamespace(joules=j)}) for j in joules]
+    return [
+        SimpleNamespace(
+            iterations=10.0,
+            energy={Domain.GPU: SimpleNamespace(joules=j)},
+            counter_over_integral=j / 100,
+        )
+        for j in joules
+    ]
 
 
 def pair(difference, half=0.004, load=1):
@@ -40,6 +48,19 @@ def test_a_side_that_costs_more_is_seen():
     assert not found.holds
     assert found.low == pytest.approx(found.difference, abs=0.01)
     assert found.joules_a == (10.0, 10.01, 10.0, 9.99)
+    assert found.over_power[:3] == (1.0, 1.03, 1.031)
+
+
+def test_what_windows_scatter_by_is_told_beside_what_their_counter_does_over_power():
+    found = replace(pair(0.001), joules_a=(1.0, 1.02), joules_b=(0.98, 1.0), over_power=(1.0, 1.001, 0.999))
+    facts = {"protocol": PROTOCOL, "command": "x", "date": "y"}
+    assert "scatter by 1.63% in the median (standard deviation), counter over the power" in table(
+        summary([found], facts)
+    )
+    assert "between its edges by 0.10%." in table(summary([found], facts))
+    # Pairs of a session before that was kept say nothing of it.
+    older = replace(found, over_power=())
+    assert "(standard deviation).\n" in table(summary([older], facts))
 
 
 def test_seventeen_of_twenty_hold_and_the_median_is_small():
