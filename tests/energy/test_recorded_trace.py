@@ -68,7 +68,7 @@ class Trace:
         self.phases = {name: (a, b) for name, a, b in json.loads(str(arrays["phases"]))}
         self.period_s = sensor_period(self.counter)
 
-    def record(self, asked: tuple[Asked, ...]) -> Record:
+    def record(self, asked: tuple[Asked, ...], instant: Series | None = None) -> Record:
         """The record as a run has it: the counter only around the edges, and there around its changes."""
         chosen = paced(self.counter, asked, self.period_s)
         counter = Series(
@@ -78,7 +78,7 @@ class Trace:
             t_after_ns=self.counter.t_after_ns[chosen],
             value=self.counter.value[chosen],
         )
-        streams = {"counter": counter, "instant": self.instant}
+        streams = {"counter": counter, "instant": instant or self.instant}
         return Record(streams, periods_s={"counter": 0.1, "instant": 0.1}, dense=frozenset({"counter"}))
 
     def iterations_at(self, phase: str, instants) -> np.ndarray:
@@ -106,13 +106,13 @@ def windows(trace: Trace, length_s: float, count: int = 300):
         yield Asked(begin_ns=int(start), end_ns=int(start + length_s * SECOND))
 
 
-def cut_of(trace: Trace, asked: Asked, phase: str = "bs64"):
+def cut_of(trace: Trace, asked: Asked, phase: str = "bs64", *, instant=None, ends_ns=None):
     return cut(
-        trace.record((asked,)),
+        trace.record((asked,), instant),
         METERS,
         asked_begin_ns=asked.begin_ns,
         asked_end_ns=asked.end_ns,
-        ends_ns=trace.ends[phase],
+        ends_ns=trace.ends[phase] if ends_ns is None else ends_ns,
         sensor_period_s=trace.period_s,
     )
 
@@ -182,21 +182,8 @@ def test_readings_of_the_instant_are_counted_once_a_period(trace):
     (asked,) = windows(trace, 2.0, count=1)
     counted = []
     for every_s in (POWER_POLL_S, 0.02):
-        record, begin_ns = trace.record((asked,)), asked.begin_ns - SECOND
-        instant = polled(trace.instant, begin_ns, asked.end_ns + SECOND, every_s)
-        window = cut(
-            Record(
-                {"counter": record["counter"], "instant": instant},
-                periods_s=record.periods_s,
-                dense=record.dense,
-            ),
-            METERS,
-            asked_begin_ns=asked.begin_ns,
-            asked_end_ns=asked.end_ns,
-            ends_ns=trace.ends["bs64"],
-            sensor_period_s=trace.period_s,
-        )
-        counted.append(window.instant_readings)
+        instant = polled(trace.instant, asked.begin_ns - SECOND, asked.end_ns + SECOND, every_s)
+        counted.append(cut_of(trace, asked, instant=instant).instant_readings)
     assert counted == pytest.approx([20, 20], abs=1)
 
 
@@ -280,21 +267,9 @@ def test_a_square_wave_is_marked_in_most_phases_of_a_runs_own_readings(trace):
     """Instant power is read ten times a second in a run: where in the wave that falls is chance."""
     begin, end = trace.phases["square_300ms"]
     asked, marked = Asked(begin_ns=begin + SECOND, end_ns=end - SECOND), 0
-    record = trace.record((asked,))
     for phase in range(10):
         instant = polled(trace.instant, begin + phase * SECOND // 100, end, POWER_POLL_S)
-        window = cut(
-            Record(
-                {"counter": record["counter"], "instant": instant},
-                periods_s=record.periods_s,
-                dense=record.dense,
-            ),
-            METERS,
-            asked_begin_ns=asked.begin_ns,
-            asked_end_ns=asked.end_ns,
-            ends_ns=np.arange(begin, end, SECOND // 100),
-            sensor_period_s=trace.period_s,
-        )
+        window = cut_of(trace, asked, instant=instant, ends_ns=np.arange(begin, end, SECOND // 100))
         marked += Rule.SENSOR_DISAGREEMENT in {doubt.rule for doubt in judge(window, DEFAULT_LIMITS)}
     assert marked >= 5
 
