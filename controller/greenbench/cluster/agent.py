@@ -1,8 +1,11 @@
 """One host's side: it starts the controller as an ordinary process and passes on what that writes."""
 
+import contextlib
 import ctypes
+import fcntl
 import io
 import json
+import os
 import shutil
 import signal
 import subprocess
@@ -16,6 +19,8 @@ from typing import Any
 
 from greenbench.results.stored import EVENTS
 
+_FOLDER = "greenbench-fleet-"
+_LOCK = "lock"
 _PR_SET_PDEATHSIG = 1
 _SAID_AT_MOST = 2000
 _STOP_S = 60.0
@@ -53,11 +58,12 @@ class HostAgent:
     """Lives on a host. Does nothing while a window runs but read the log's new lines when asked."""
 
     def __init__(self, programs: Programs) -> None:
-        """Take the programs; nothing is started."""
+        """Take the programs and remove what agents that were killed left here; nothing is started."""
         self._programs = programs
         self._process: subprocess.Popen[bytes] | None = None
-        self._folder = Path()
+        self._folder: _Folder | None = None
         self._offset = 0
+        _remove_abandoned()
 
     def card(self, suite: str, launcher: str, device: str) -> dict[str, Any]:
         """Return the host's card as plain values; `suite` is TOML."""
@@ -72,23 +78,27 @@ class HostAgent:
         return card
 
     def start(self, suite: str, options: Sequence[str]) -> None:
-        """Start measuring one shard.
+        """Start measuring one shard; what is left of the one before is removed.
 
         Args:
             suite: TOML.
             options: Of `greenbench run`, without the suite and ``--out``.
         """
         self.stop()
-        self._folder, self._offset = Path(tempfile.mkdtemp(prefix="greenbench-fleet-")), 0
-        file = self._folder / "suite.toml"
+        if self._folder:
+            self._folder.remove()
+        self._folder, self._offset = _Folder(), 0
+        folder = self._folder.path
+        file = folder / "suite.toml"
         file.write_text(suite, encoding="utf-8")
-        command = [*self._programs.controller, "run", str(file), "--out", str(self._folder / "out"), *options]
-        with (self._folder / "said").open("wb") as said:
+        command = [*self._programs.controller, "run", str(file), "--out", str(folder / "out"), *options]
+        with (folder / "said").open("wb") as said:
             self._process = subprocess.Popen(
                 command,
                 stdout=said,
                 stderr=subprocess.STDOUT,
                 stdin=subprocess.DEVNULL,
+                pass_fds=(self._folder.lock,),  # a controller that outlives its agent still writes there
                 # A controller whose host was given up must not measure on, nor hold the state folder.
                 preexec_fn=_end_with_parent,  # noqa: PLW1509 - Ray calls from the only thread that forks
             )
@@ -102,7 +112,7 @@ class HostAgent:
     def hear(self) -> Heard:
         """Return what is new."""
         status = self._process.poll() if self._process else None
-        said = (self._folder / "said").read_text(errors="replace")[-_SAID_AT_MOST:] if status else ""
+        said = (self._begun.path / "said").read_text(errors="replace")[-_SAID_AT_MOST:] if status else ""
         return Heard(lines=self._new_lines(), status=status, said=" ".join(said.split()))
 
     def collect(self) -> bytes:
@@ -110,15 +120,21 @@ class HostAgent:
         held = io.BytesIO()
         with tarfile.open(fileobj=held, mode="w") as archive:
             archive.add(self._run(), arcname=".")
-        shutil.rmtree(self._folder)
+        self._begun.remove()
         return held.getvalue()
 
+    @property
+    def _begun(self) -> "_Folder":
+        if self._folder is None:
+            raise RuntimeError("no shard was started here")
+        return self._folder
+
     def _run(self) -> Path:
-        (log,) = (self._folder / "out").glob(f"*/{EVENTS}")
+        (log,) = (self._begun.path / "out").glob(f"*/{EVENTS}")
         return log.parent
 
     def _new_lines(self) -> tuple[str, ...]:
-        logs = list((self._folder / "out").glob(f"*/{EVENTS}"))
+        logs = list((self._begun.path / "out").glob(f"*/{EVENTS}"))
         if not logs:
             return ()
         with logs[0].open("rb") as file:
@@ -126,6 +142,37 @@ class HostAgent:
             whole = file.read().rpartition(b"\n")[0]
         self._offset += len(whole) + 1 if whole else 0
         return tuple(whole.decode().splitlines())
+
+
+class _Folder:
+    """A folder for one shard, locked for as long as its agent or its controller lives.
+
+    Attributes:
+        path: Where it is.
+        lock: Descriptor of the lock.
+    """
+
+    def __init__(self) -> None:
+        """Make the folder; the lock is held before it has the name by which others look for it."""
+        self.path = Path(tempfile.mkdtemp(prefix=_FOLDER))
+        new = self.path / f"{_LOCK}.new"
+        self.lock = os.open(new, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+        fcntl.flock(self.lock, fcntl.LOCK_EX)
+        new.rename(self.path / _LOCK)
+
+    def remove(self) -> None:
+        """Remove the folder and let its lock go; a second time does nothing."""
+        if self.path.exists():
+            shutil.rmtree(self.path)
+            os.close(self.lock)
+
+
+def _remove_abandoned() -> None:
+    """Remove the folders of this user whose agent and controller have both ended."""
+    for lock in Path(tempfile.gettempdir()).glob(f"{_FOLDER}*/{_LOCK}"):
+        with contextlib.suppress(OSError), lock.open("rb") as file:  # another's, or just removed
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            shutil.rmtree(lock.parent)
 
 
 def _end_with_parent() -> None:
