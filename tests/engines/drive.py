@@ -8,6 +8,7 @@ import importlib
 import json
 import re
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -52,6 +53,17 @@ def infer(engine, given):
         "flags": dict(facts.flags), "dtypes": dict(facts.dtypes),
         "nodes": dict(facts.nodes_per_provider), "outputs": [list(spec.shape) for spec in facts.outputs],
     }  # fmt: skip
+
+
+def assigned(engine, given):
+    """Return the nodes per provider twice: as the session tells, and as the kernels that ran tell."""
+    from greenbench_runtime.networks import onnx_session  # noqa: PLC0415 - imports ONNX Runtime
+
+    order, file = LoadOrder(**given["order"]), Path(given["model_file"])
+    told = engine.engine().load(replace(order, model_file=file)).facts
+    onnx_session._TELLS_ASSIGNMENT = False
+    ran = engine.engine().load(replace(order, model_file=file)).facts
+    return {"told": dict(told.nodes_per_provider), "ran": dict(ran.nodes_per_provider)}
 
 
 def formats(engine, given):

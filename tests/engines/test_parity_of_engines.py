@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -105,3 +107,16 @@ def test_an_order_that_can_not_work_is_refused(runtime, order, error, seeded, co
     said, _ = outputs_of(runtime, "mobilenet_v2", order=order, inputs="/dev/null", **files)
     assert said["error"] == error
     assert str(next(iter(order.values()))) in said["text"]
+
+
+def test_the_kernels_that_ran_tell_the_same_provider_as_the_session_does(converted, drive):
+    order = {"model": "mobilenet_v2", "batch_size": 2, "mode": "cpu", "threads": 2}
+    counted = drive("onnxruntime", "assigned", order=order, model_file=converted("mobilenet_v2")["path"])
+    assert set(counted["told"]) == set(counted["ran"]) == {"CPUExecutionProvider"}
+    assert 50 <= counted["ran"]["CPUExecutionProvider"] <= counted["told"]["CPUExecutionProvider"]  # fused
+
+
+def test_a_conversion_is_stamped_with_the_file_format_that_its_opset_came_with(converted):
+    made = converted("mobilenet_v2")
+    ir_version = {18: 8, 19: 9, 20: 9, 21: 10, 22: 10, 23: 11}[made["opset"]]
+    assert Path(made["path"]).read_bytes()[:2] == bytes([1 << 3, ir_version])  # its first field

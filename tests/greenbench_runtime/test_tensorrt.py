@@ -3,6 +3,7 @@
 import importlib
 import os
 import sys
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import ClassVar
@@ -43,16 +44,23 @@ class Session:
 
 
 @pytest.fixture
-def sessions(monkeypatch):
+def version():
+    """ONNX Runtime's that the stand-in is of."""
+    return "1.31.1"
+
+
+@pytest.fixture
+def sessions(monkeypatch, version):
     """The engine's module of sessions over a stand-in of ONNX Runtime."""
     ort = ModuleType("onnxruntime")
-    ort.__version__ = "1.31.1"
+    ort.__version__ = version
     ort.InferenceSession, ort.SessionOptions = Session, SimpleNamespace
     ort.OrtValue = ort.IOBinding = ort.NodeArg = object
     ort.ExecutionMode = SimpleNamespace(ORT_SEQUENTIAL=0)
     ort.GraphOptimizationLevel = SimpleNamespace(ORT_ENABLE_ALL=0)
     ort.get_available_providers = lambda: [TENSORRT, CUDA, "CPUExecutionProvider"]
-    ort.preload_dlls = lambda: None
+    if version != "1.17.1":
+        ort.preload_dlls = lambda: None
     capi = ModuleType("onnxruntime.capi")
     capi.onnxruntime_pybind11_state = SimpleNamespace(
         **{name: type(name, (Exception,), {}) for name in STATES}
@@ -112,6 +120,37 @@ def test_the_engine_cache_is_this_processs_own_and_empty_at_first(sessions, mode
     assert list(Path(options["trt_engine_cache_path"]).iterdir()) == []
     (_, again), _ = sessions.open(order(), model).asked
     assert again["trt_engine_cache_path"] == options["trt_engine_cache_path"]
+
+
+older = pytest.mark.parametrize("version", ["1.17.1"])
+
+
+@older
+@pytest.mark.parametrize("precision", ["fp32", "tf32", "fp16"])
+def test_an_older_one_is_asked_for_what_it_knows_alone(sessions, model, precision):
+    (_, options), (_, behind) = sessions.open(order(precision), model).asked
+    assert options["trt_fp16_enable"] == str(int(precision == "fp16"))
+    assert "trt_bf16_enable" not in options
+    assert "use_tf32" not in behind
+    assert os.environ.get("NVIDIA_TF32_OVERRIDE") == (None if precision == "tf32" else "0")
+
+
+@older
+def test_what_an_older_one_can_not_be_asked_for_is_refused(sessions):
+    with pytest.raises(UnsupportedError, match=r"bf16 in mode tensorrt needs onnxruntime 1\.23 .* 1\.17\.1"):
+        sessions.providers.check_provider(order("bf16"))
+    with pytest.raises(UnsupportedError, match=r"mode cuda needs onnxruntime 1\.18 .* TF32 had no switch"):
+        sessions.providers.check_provider(replace(order(), mode="cuda"))
+    sessions.providers.check_provider(order("fp16"))
+
+
+@older
+def test_the_libraries_of_an_older_wheel_are_loaded_too(sessions, model, monkeypatch, tmp_path):
+    (tmp_path / "tensorrt.py").write_text("loaded = True\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "tensorrt", raising=False)
+    sessions.open(order(), model)
+    assert sys.modules.pop("tensorrt").loaded
 
 
 def test_tf32_is_decided_once_a_process(sessions, model):

@@ -52,6 +52,7 @@ PROVIDERS: Mapping[str, Provider] = {
 }
 """The provider of each mode."""
 
+_HAS_TF32_SWITCH = onnx_tensorrt.VERSION >= (1, 18)
 _HINTS = {"fp32": "f32", "fp16": "f16", "bf16": "bf16"}
 _INSTRUCTIONS = {"fp16": ("avx512_fp16", "amx_fp16"), "bf16": ("avx512_bf16", "amx_bf16")}
 """CPU flags, one of which OpenVINO needs to compute in a precision; without, it stays in float32 unasked."""
@@ -77,6 +78,12 @@ def check_provider(order: LoadOrder) -> None:
     if order.precision not in provider.precisions:
         known = " or ".join(provider.precisions)
         raise UnsupportedError(f"precision {order.precision} is not in mode {order.mode}; use {known}")
+    if (order.mode, order.precision) == ("tensorrt", "bf16") and not onnx_tensorrt.HAS_BF16:
+        text = f"needs onnxruntime 1.23 or newer, and this is {ort.__version__}; use fp16"
+        raise UnsupportedError(f"precision bf16 in mode tensorrt {text}")
+    if order.mode == "cuda" and not _HAS_TF32_SWITCH:
+        text = f"needs onnxruntime 1.18 or newer, and this is {ort.__version__}: before, TF32 had no switch"
+        raise UnsupportedError(f"mode cuda {text}")
     needed = _INSTRUCTIONS.get(order.precision, ()) if order.mode == "openvino" else ()
     if needed and not cpu_flags().intersection(needed):
         raise UnsupportedError(
@@ -92,7 +99,7 @@ def provider_options(order: LoadOrder) -> dict[str, str]:
     if order.mode == "cuda":
         return {
             "device_id": str(ordinal_of(order.device_uuid)),
-            "use_tf32": "1" if order.precision == "tf32" else "0",
+            **({"use_tf32": "1" if order.precision == "tf32" else "0"} if _HAS_TF32_SWITCH else {}),
             "cudnn_conv_algo_search": "EXHAUSTIVE",
             "enable_cuda_graph": "0",
         }
@@ -104,7 +111,8 @@ def provider_options(order: LoadOrder) -> dict[str, str]:
 def chain(order: LoadOrder) -> list[tuple[str, dict[str, str]]]:
     """Return the providers of a session with their options: the mode's, and behind it what it needs alone.
 
-    Nodes that TensorRT cannot build run on the same GPU by CUDA, and count as nodes elsewhere.
+    Nodes that TensorRT cannot build run on the same GPU by CUDA, and count as nodes elsewhere. Where CUDA's
+    provider has no switch for TF32, the process's own, which TensorRT needs, is in force for both.
     """
     first = (PROVIDERS[order.mode].name, provider_options(order))
     if order.mode != "tensorrt":

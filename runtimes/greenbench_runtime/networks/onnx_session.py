@@ -1,6 +1,10 @@
 """An ONNX Runtime session on one execution provider, and what it says of itself."""
 
+import json
+import shutil
+import tempfile
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -8,11 +12,13 @@ import onnxruntime as ort
 from onnxruntime.capi import onnxruntime_pybind11_state as states
 
 from greenbench_runtime.engine import (
+    NUMPY_DATATYPES,
     EngineError,
     InvalidRequestError,
     LoadFacts,
     LoadOrder,
     OutOfMemoryError,
+    TensorSpec,
     UnsupportedError,
 )
 from greenbench_runtime.networks import onnx_tensorrt
@@ -39,8 +45,12 @@ ORT_ERRORS = (
 """All that ONNX Runtime raises; they share no base of their own."""
 
 
-_HANDS_OUT_ITS_OWN = tuple(int(part) for part in ort.__version__.split(".")[:2]) < (1, 31)
+_HANDS_OUT_ITS_OWN = onnx_tensorrt.VERSION < (1, 31)
 """Whether a binding hands out its own output, which the next run overwrites (seen in 1.24 to 1.28)."""
+
+
+_TELLS_ASSIGNMENT = hasattr(ort.InferenceSession, "get_provider_graph_assignment_info")
+"""Whether a session can be asked which provider has which node."""
 
 
 def open_session(order: LoadOrder, model_file: Path) -> ort.InferenceSession:
@@ -56,7 +66,7 @@ def open_session(order: LoadOrder, model_file: Path) -> ort.InferenceSession:
     """
     if not model_file.is_file():
         raise InvalidRequestError(f"model file {model_file.name} is not there; run `greenbench up`")
-    if order.device == "cuda":
+    if order.device == "cuda" and hasattr(ort, "preload_dlls"):  # since 1.21; before, the loader path says
         ort.preload_dlls()  # CUDA and cuDNN from their own wheels, which no loader path names
     if order.mode == "tensorrt":
         onnx_tensorrt.prepare(order)
@@ -120,7 +130,7 @@ def facts_of(session: ort.InferenceSession, order: LoadOrder, device_bytes: int)
         parameters=int(count),
         flops=int(flops) if flops else None,  # conversions made before they were counted carry none
         device_bytes=device_bytes,
-        nodes_per_provider=_nodes_per_provider(session),
+        nodes_per_provider=nodes_per_provider(session, wanted),
         flags=_flags(session) | provider_flags(session, order),
         dtypes=weights_dtype(order)
         | {
@@ -140,6 +150,29 @@ def translated(err: Exception, doing: str) -> EngineError:
     return InvalidRequestError(f"{doing}: {reason}; convert it again with `greenbench up`")
 
 
+def nodes_per_provider(session: ort.InferenceSession, inputs: Sequence[TensorSpec]) -> dict[str, int]:
+    """Return how many nodes of the graph each execution provider took, by the provider's name.
+
+    A session of before 1.24 can't be asked for that: one pass over zeros tells which provider's kernels ran.
+    """
+    counts: Counter[str] = Counter()
+    if not _TELLS_ASSIGNMENT:
+        zeros = {spec.name: np.zeros(spec.shape, NUMPY_DATATYPES[spec.datatype]) for spec in inputs}
+        session.run(None, zeros)
+        profile = Path(session.end_profiling())
+        kernels = {
+            (event["name"], event["args"]["provider"])
+            for event in json.loads(profile.read_text())
+            if event.get("cat") == "Node" and event["name"].endswith("_kernel_time")
+        }
+        shutil.rmtree(profile.parent)
+        counts.update(provider for _, provider in kernels)
+        return dict(counts)
+    for subgraph in session.get_provider_graph_assignment_info():
+        counts[subgraph.ep_name] += len(subgraph.get_nodes())
+    return dict(counts)
+
+
 def _session_options(order: LoadOrder) -> ort.SessionOptions:
     options = ort.SessionOptions()
     options.intra_op_num_threads = order.threads
@@ -148,15 +181,12 @@ def _session_options(order: LoadOrder) -> ort.SessionOptions:
     options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_ALL
     options.log_severity_level = 3
     options.add_free_dimension_override_by_name(BATCH_DIMENSION, order.batch_size)
-    options.add_session_config_entry("session.record_ep_graph_assignment_info", "1")
+    if _TELLS_ASSIGNMENT:
+        options.add_session_config_entry("session.record_ep_graph_assignment_info", "1")
+    else:
+        options.enable_profiling = True  # until the nodes are counted
+        options.profile_file_prefix = str(Path(tempfile.mkdtemp(prefix="greenbench-")) / "profile")
     return options
-
-
-def _nodes_per_provider(session: ort.InferenceSession) -> dict[str, int]:
-    counts: Counter[str] = Counter()
-    for subgraph in session.get_provider_graph_assignment_info():
-        counts[subgraph.ep_name] += len(subgraph.get_nodes())
-    return dict(counts)
 
 
 def _flags(session: ort.InferenceSession) -> dict[str, str]:

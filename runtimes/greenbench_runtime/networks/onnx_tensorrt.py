@@ -14,6 +14,8 @@ import tempfile
 from collections.abc import Mapping
 from functools import cache
 
+import onnxruntime as ort
+
 from greenbench_runtime.engine import LoadOrder, UnsupportedError
 
 OVERRIDE = "NVIDIA_TF32_OVERRIDE"
@@ -22,11 +24,18 @@ OVERRIDE = "NVIDIA_TF32_OVERRIDE"
 _decided: list[bool] = []
 
 
+VERSION = tuple(int(part) for part in ort.__version__.split(".")[:2])
+"""Of ONNX Runtime: an adopted environment holds the one that its TensorRT goes with; older ones lack some."""
+
+HAS_BF16 = VERSION >= (1, 23)
+"""Whether this provider can be asked for bfloat16."""
+
+
 def settings(order: LoadOrder) -> dict[str, str]:
     """Return the provider's options; both reduced precisions explicitly."""
     return {
         "trt_fp16_enable": str(int(order.precision == "fp16")),
-        "trt_bf16_enable": str(int(order.precision == "bf16")),
+        **({"trt_bf16_enable": str(int(order.precision == "bf16"))} if HAS_BF16 else {}),
         "trt_int8_enable": "0",
         "trt_cuda_graph_enable": "0",
         "trt_engine_cache_enable": "1",
@@ -61,9 +70,12 @@ def prepare(order: LoadOrder) -> None:
             os.environ.pop(OVERRIDE, None)
         else:
             os.environ[OVERRIDE] = "0"
-    # The wheel's package loads its own libraries, which no loader path names.
-    with contextlib.suppress(ImportError):
-        importlib.import_module("tensorrt_libs")
+    # The wheels' packages load their own libraries, which no loader path names; up to TensorRT 8.6 the
+    # bindings' package holds them.
+    for package in ("tensorrt_libs", "tensorrt"):
+        with contextlib.suppress(ImportError):
+            importlib.import_module(package)
+            break
 
 
 @cache

@@ -45,6 +45,8 @@ class TorchConverter:
             UnknownModelError: `model` is not known.
             InvalidRequestError: Weights that don't fit, or an opset that the exporter does not write.
         """
+        import onnx  # noqa: PLC0415 - only who converts needs it; the exporter does
+
         specs = input_specs(model, _EXAMPLE_BATCH, sequence_length)
         torch.set_num_threads(threads)
         network = load_network(model, weights_file)
@@ -57,6 +59,9 @@ class TorchConverter:
             text = f"opset {opset} is not written by this exporter, which took {written}; ask for that, or 0"
             raise InvalidRequestError(text)
         _describe(program, parameters(network), matched_flops(model, sequence_length))
+        # The exporter writes the newest; what holds nothing newer than its opset is read by older ones too.
+        opset_id = onnx.helper.make_opsetid("", written)
+        program.model.ir_version = onnx.helper.find_min_ir_version_for([opset_id])
         path = outbox / f"{model}.onnx"
         program.save(path, external_data=False)
         return ConvertedModel(path=path, opset=written, exporter=f"torch.onnx {torch.__version__} (dynamo)")
