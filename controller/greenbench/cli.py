@@ -168,7 +168,7 @@ def doctor(
 @app.command()
 def up(
     runtimes: Annotated[
-        list[str] | None, typer.Argument(help="Runtimes; by default those of --suite, else all.")
+        list[str] | None, typer.Argument(help="Runtimes or builds; by default those of --suite, else all.")
     ] = None,
     *,
     launcher: Launcher = "auto",

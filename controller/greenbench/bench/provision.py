@@ -12,12 +12,13 @@ from greenbench.bench.house import House
 from greenbench.bench.making import Needs, make_models, models_made
 from greenbench.bench.planning import HostView
 from greenbench.bench.proving import Prover
+from greenbench.core.errors import ConfigurationError
 from greenbench.core.parity import Proof
 from greenbench.core.progress import Observer
 from greenbench.core.runtime import RuntimeSpec
 from greenbench.core.suite import Suite
 from greenbench.core.workload import MODELS
-from greenbench.fleet.catalog import select
+from greenbench.fleet.catalog import families
 from greenbench.fleet.launcher import Build
 from greenbench.fleet.lease import StateLease
 from greenbench.fleet.state import StateFolder
@@ -73,8 +74,8 @@ def provision(context: Context, runtimes: Sequence[str], needs: Needs, observer:
 
     Args:
         context: Launcher, catalogue, library and state.
-        runtimes: Names; all of the catalogue where empty. The reference runtime is added where models have
-            to be made.
+        runtimes: Names of runtimes, or of single builds (``onnxruntime-openvino``); all of the catalogue
+            where empty. The reference runtime is added where models have to be made.
         needs: Which models.
         observer: Hears what is being done.
 
@@ -90,18 +91,20 @@ def provision(context: Context, runtimes: Sequence[str], needs: Needs, observer:
 
 def _provision(context: Context, runtimes: Sequence[str], needs: Needs, observer: Observer) -> UpReport:
     house, state = context.house, context.state
-    wanted = [spec.name for spec in select(house.catalogue, runtimes) if house.device in spec.devices]
+    adopted = context.options.environments
+    specs = specs_of(house, runtimes, needs, adopted)
+    wanted = list(dict.fromkeys(spec.family for spec in specs))
     observer.note(context.choice.sentence)
     if house.reference.name not in wanted and not _all_made(house, needs, wanted):
         observer.note(f"{house.reference.title} is built too: it makes the models' weights and conversions")
         wanted.insert(0, house.reference.name)
+        specs = (*_builds(house, house.reference.name, needs, adopted), *specs)
     if house.launcher.name == "docker":
         base_image = base_image_of(context.options, state)
         observer.note(f"base image {base_image}")
         remember_base_image(state, base_image)
         build_sidecar(context, observer)
     builds = {}
-    specs = [spec for name in wanted for spec in _builds(house, name, needs, context.options.environments)]
     for spec in specs:
         doing = "fetching" if context.options.exchange.pull else "building"
         observer.step(f"{doing} {spec.name} ({house.launcher.name}, {house.device})")
@@ -119,6 +122,29 @@ def _provision(context: Context, runtimes: Sequence[str], needs: Needs, observer
     return UpReport(builds=builds, proofs=proofs)
 
 
+def specs_of(
+    house: House, names: Sequence[str], needs: Needs, adopted: Container[str]
+) -> tuple[RuntimeSpec, ...]:
+    """Return the builds that are asked for.
+
+    Args:
+        house: Catalogue and device.
+        names: Of runtimes, each with all its builds that the device and the needs have use for, or of
+            single builds; all runtimes where empty.
+        needs: Which modes.
+        adopted: Builds whose environment the user gave.
+
+    Raises:
+        ConfigurationError: A name is not known, or that build can't be had here.
+    """
+    families(house.catalogue, names)
+    found: list[RuntimeSpec] = []
+    for name in names or tuple(house.catalogue):
+        whole = name in house.catalogue
+        found += _builds(house, name, needs, adopted) if whole else [_build(house, name, adopted)]
+    return tuple({build.name: build for build in found}.values())
+
+
 def _builds(house: House, name: str, needs: Needs, adopted: Container[str]) -> tuple[RuntimeSpec, ...]:
     """Return the usual build of a runtime, and those others that run a mode which is needed."""
     return tuple(
@@ -126,6 +152,18 @@ def _builds(house: House, name: str, needs: Needs, adopted: Container[str]) -> t
         for build in house.catalogue[name].builds_on(house.device, adopted)
         if build.build_of is None or not needs.modes or set(needs.modes) & set(build.modes)
     )
+
+
+def _build(house: House, name: str, adopted: Container[str]) -> RuntimeSpec:
+    build = next(item for spec in house.catalogue.values() for item in spec.builds if item.name == name)
+    there = build.devices.get(house.device)
+    if there is None:
+        text = f"is for {' or '.join(build.devices)}, and the device here is {house.device}"
+        raise ConfigurationError(f"{name} {text}; leave it out")
+    if there.brought and name not in adopted:
+        text = f"say --launcher venv --env {name}=PYTHON, a Python that has {there.brought}"
+        raise ConfigurationError(f"{name} can only be adopted; {text}")
+    return build
 
 
 def _runs_conversions(spec: RuntimeSpec) -> bool:
@@ -137,13 +175,15 @@ def _all_made(house: House, needs: Needs, wanted: Sequence[str]) -> bool:
 
 
 def _keep(state: StateFolder, house: House, proofs: tuple[Proof, ...]) -> None:
-    """Keep these proofs beside those of other runtimes, launchers and devices."""
+    """Keep these proofs beside those of other runtimes, modes, launchers and devices."""
     path = state.root / PROOFS
     here = {"launcher": house.launcher.name, "device": house.device}
     fresh = [asdict(proof) | here for proof in proofs]
-    names = {proof.runtime for proof in proofs}
+    proven = {(proof.runtime, proof.mode) for proof in proofs}
     others = [
-        row for row in read_proofs(state) if row["runtime"] not in names or not here.items() <= row.items()
+        row
+        for row in read_proofs(state)
+        if (row["runtime"], row["mode"]) not in proven or not here.items() <= row.items()
     ]
     partial = path.with_suffix(".partial")
     partial.write_text(json.dumps([*others, *fresh], indent=1))
@@ -151,7 +191,7 @@ def _keep(state: StateFolder, house: House, proofs: tuple[Proof, ...]) -> None:
 
 
 def read_proofs(state: StateFolder) -> list[dict[str, Any]]:
-    """Return the parity results of every `greenbench up` in this state folder, the newest per runtime."""
+    """Return the parity results of every `greenbench up` in this state folder, the newest of each mode."""
     path = state.root / PROOFS
     rows: list[dict[str, Any]] = json.loads(path.read_text()) if path.exists() else []
     return rows

@@ -77,6 +77,20 @@ def select(catalog: Mapping[str, RuntimeSpec], names: Iterable[str]) -> tuple[Ru
     return tuple(catalog[name] for name in wanted)
 
 
+def families(catalog: Mapping[str, RuntimeSpec], names: Iterable[str]) -> tuple[str, ...]:
+    """Return the runtimes that are named, themselves or by one of their builds; all where no name is given.
+
+    Raises:
+        ConfigurationError: A name is neither; the message lists both.
+    """
+    family = {build.name: spec.name for spec in catalog.values() for build in (spec, *spec.builds)}
+    wanted = tuple(names) or tuple(catalog)
+    for name in wanted:
+        if name not in family:
+            raise ConfigurationError(f"unknown runtime {name!r}; known are {', '.join(family)}")
+    return tuple(dict.fromkeys(family[name] for name in wanted))
+
+
 def _spec(name: str, table: object, path: Path) -> RuntimeSpec:
     try:
         entry = _RuntimeEntry.model_validate(table)
