@@ -31,6 +31,9 @@ class Session:
     came_up: tuple[str, ...] = (TENSORRT, CUDA)
 
     def __init__(self, file, options, providers):
+        for name, value in dict(providers).get(TENSORRT, {}).items():
+            if name.endswith("_enable") and value not in {"True", "False"}:  # as the real one does
+                raise ValueError(f"the value for the key {name!r} should be 'True' or 'False'")
         Session.asked = providers
 
     def disable_fallback(self):
@@ -40,7 +43,11 @@ class Session:
         return [name for name, _ in self.asked if name in self.came_up] + ["CPUExecutionProvider"]
 
     def get_provider_options(self):
-        return dict(self.asked)
+        reported = {"True": "1", "False": "0"}
+        return {
+            name: {key: reported.get(value, value) for key, value in options.items()}
+            for name, options in self.asked
+        }
 
 
 @pytest.fixture
@@ -101,9 +108,10 @@ def test_every_numeric_switch_is_set_and_the_mode_in_force_is_the_one_asked_for(
     session = sessions.open(order(precision), model)
     (first, options), (second, behind) = session.asked
     assert (first, second) == (TENSORRT, CUDA)
-    assert options["trt_fp16_enable"] == str(int(precision == "fp16"))
-    assert options["trt_bf16_enable"] == str(int(precision == "bf16"))
-    assert options["trt_cuda_graph_enable"] == behind["enable_cuda_graph"] == "0"
+    assert options["trt_fp16_enable"] == str(precision == "fp16")
+    assert options["trt_bf16_enable"] == str(precision == "bf16")
+    assert options["trt_cuda_graph_enable"] == "False"
+    assert behind["enable_cuda_graph"] == "0"
     assert options["device_id"] == behind["device_id"] == "1"
     assert behind["use_tf32"] == str(int(precision == "tf32"))
     assert os.environ.get("NVIDIA_TF32_OVERRIDE") == (None if precision == "tf32" else "0")
@@ -116,7 +124,7 @@ def test_every_numeric_switch_is_set_and_the_mode_in_force_is_the_one_asked_for(
 
 def test_the_engine_cache_is_this_processs_own_and_empty_at_first(sessions, model):
     (_, options), _ = sessions.open(order(), model).asked
-    assert options["trt_engine_cache_enable"] == "1"
+    assert options["trt_engine_cache_enable"] == "True"
     assert list(Path(options["trt_engine_cache_path"]).iterdir()) == []
     (_, again), _ = sessions.open(order(), model).asked
     assert again["trt_engine_cache_path"] == options["trt_engine_cache_path"]
@@ -129,7 +137,7 @@ older = pytest.mark.parametrize("version", ["1.17.1"])
 @pytest.mark.parametrize("precision", ["fp32", "tf32", "fp16"])
 def test_an_older_one_is_asked_for_what_it_knows_alone(sessions, model, precision):
     (_, options), (_, behind) = sessions.open(order(precision), model).asked
-    assert options["trt_fp16_enable"] == str(int(precision == "fp16"))
+    assert options["trt_fp16_enable"] == str(precision == "fp16")
     assert "trt_bf16_enable" not in options
     assert "use_tf32" not in behind
     assert os.environ.get("NVIDIA_TF32_OVERRIDE") == (None if precision == "tf32" else "0")

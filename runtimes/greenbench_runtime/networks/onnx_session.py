@@ -45,10 +45,6 @@ ORT_ERRORS = (
 """All that ONNX Runtime raises; they share no base of their own."""
 
 
-_HANDS_OUT_ITS_OWN = onnx_tensorrt.VERSION < (1, 31)
-"""Whether a binding hands out its own output, which the next run overwrites (seen in 1.24 to 1.28)."""
-
-
 _TELLS_ASSIGNMENT = hasattr(ort.InferenceSession, "get_provider_graph_assignment_info")
 """Whether a session can be asked which provider has which node."""
 
@@ -80,27 +76,6 @@ def open_session(order: LoadOrder, model_file: Path) -> ort.InferenceSession:
         reason = f"ONNX Runtime could not start {provider}; {PROVIDERS[order.mode].missing}"
         raise UnsupportedError(f"mode {order.mode} can't be used: {reason}")
     return session
-
-
-def run_bound(
-    session: ort.InferenceSession, binding: ort.IOBinding, shape: tuple[int, ...], place: tuple[str, int]
-) -> ort.OrtValue:
-    """Run once; the output is bound anew each time, or the next run would overwrite it.
-
-    Args:
-        session: Of the model.
-        binding: Of the session, with inputs bound.
-        shape: Of the output.
-        place: Device and its ordinal, where the output goes.
-    """
-    if not _HANDS_OUT_ITS_OWN:
-        binding.bind_output(OUTPUT, *place)
-        session.run_with_iobinding(binding)
-        return binding.get_outputs()[0]
-    output = ort.OrtValue.ortvalue_from_shape_and_type(shape, np.float32, *place)
-    binding.bind_ortvalue_output(OUTPUT, output)
-    session.run_with_iobinding(binding)
-    return output
 
 
 def facts_of(session: ort.InferenceSession, order: LoadOrder, device_bytes: int) -> LoadFacts:
@@ -154,11 +129,17 @@ def nodes_per_provider(session: ort.InferenceSession, inputs: Sequence[TensorSpe
     """Return how many nodes of the graph each execution provider took, by the provider's name.
 
     A session of before 1.24 can't be asked for that: one pass over zeros tells which provider's kernels ran.
+
+    Raises:
+        InvalidRequestError: That pass failed.
     """
     counts: Counter[str] = Counter()
     if not _TELLS_ASSIGNMENT:
         zeros = {spec.name: np.zeros(spec.shape, NUMPY_DATATYPES[spec.datatype]) for spec in inputs}
-        session.run(None, zeros)
+        try:
+            session.run(None, zeros)
+        except ORT_ERRORS as err:
+            raise translated(err, "a first pass") from err
         profile = Path(session.end_profiling())
         kernels = {
             (event["name"], event["args"]["provider"])

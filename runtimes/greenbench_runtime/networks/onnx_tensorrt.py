@@ -2,7 +2,7 @@
 
 An engine is built for this GPU when the session opens, which takes from seconds to minutes and is part of
 ``load_s``; its cache lies in a folder of this process, so that it never depends on what was built before.
-Nothing of it has run on a GPU yet: TensorRT's libraries come with an adopted environment only.
+TensorRT's libraries come with an adopted environment only.
 """
 
 import atexit
@@ -34,13 +34,13 @@ HAS_BF16 = VERSION >= (1, 23)
 def settings(order: LoadOrder) -> dict[str, str]:
     """Return the provider's options; both reduced precisions explicitly."""
     return {
-        "trt_fp16_enable": str(int(order.precision == "fp16")),
-        **({"trt_bf16_enable": str(int(order.precision == "bf16"))} if HAS_BF16 else {}),
-        "trt_int8_enable": "0",
-        "trt_cuda_graph_enable": "0",
-        "trt_engine_cache_enable": "1",
+        "trt_fp16_enable": str(order.precision == "fp16"),  # True or False: 0 and 1 are refused
+        **({"trt_bf16_enable": str(order.precision == "bf16")} if HAS_BF16 else {}),
+        "trt_int8_enable": "False",
+        "trt_cuda_graph_enable": "False",
+        "trt_engine_cache_enable": "True",
         "trt_engine_cache_path": _folder(),
-        "trt_timing_cache_enable": "0",
+        "trt_timing_cache_enable": "False",
     }
 
 
