@@ -66,6 +66,34 @@ def assigned(engine, given):
     return {"told": dict(told.nodes_per_provider), "ran": dict(ran.nodes_per_provider)}
 
 
+def places(engine, given):
+    """Return how many places hold outputs while a loop keeps none, then three; then those of a new batch."""
+    model = engine.engine().load(LoadOrder(**given["order"], model_file=Path(given["model_file"])))
+    inputs = dict(np.load(given["inputs"]))
+    model.stage(inputs)
+    for _ in range(5):
+        output = model.infer()
+    none = len(model._slots)
+    kept = [model.infer() for _ in range(3)]
+    held = {id(item.value) for item in (*kept, output)}
+    three = len(model._slots)
+    del kept
+    for _ in range(5):
+        output = model.infer()
+    after = len(model._slots)
+    model.stage(inputs)
+    again = model.infer()
+    same = bool(np.array_equal(model.fetch(again)["output"], model.fetch(output)["output"]))
+    return {
+        "none": none,
+        "three": three,
+        "held": len(held),
+        "after": after,
+        "fresh": len(model._slots),
+        "same": same,
+    }
+
+
 def formats(engine, given):
     """Return the memory format that PyTorch's rule gives each order."""
     from greenbench_runtime.networks.torch_layout import image_format  # noqa: PLC0415 - imports torch

@@ -120,3 +120,15 @@ def test_a_conversion_is_stamped_with_the_file_format_that_its_opset_came_with(c
     made = converted("mobilenet_v2")
     ir_version = {18: 8, 19: 9, 20: 9, 21: 10, 22: 10, 23: 11}[made["opset"]]
     assert Path(made["path"]).read_bytes()[:2] == bytes([1 << 3, ir_version])  # its first field
+
+
+def test_an_output_has_its_place_for_as_long_as_somebody_holds_it(golden, converted, drive):
+    order = {"model": "mobilenet_v2", "batch_size": 8, "mode": "cpu", "threads": 2}
+    said = drive(
+        "onnxruntime", "places", order=order, model_file=converted("mobilenet_v2")["path"],
+        inputs=golden("mobilenet_v2"),
+    )  # fmt: skip
+    assert said["none"] == 2
+    assert said["held"] == said["three"] == said["after"] == 4
+    assert said["fresh"] == 1
+    assert said["same"]

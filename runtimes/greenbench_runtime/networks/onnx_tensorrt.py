@@ -39,7 +39,7 @@ def settings(order: LoadOrder) -> dict[str, str]:
         "trt_int8_enable": "False",
         "trt_cuda_graph_enable": "False",
         "trt_engine_cache_enable": "True",
-        "trt_engine_cache_path": _folder(),
+        "trt_engine_cache_path": own_folder(),
         "trt_timing_cache_enable": "False",
     }
 
@@ -79,7 +79,8 @@ def prepare(order: LoadOrder) -> None:
 
 
 @cache
-def _folder() -> str:
-    folder = tempfile.mkdtemp(prefix="greenbench-trt-")
+def own_folder() -> str:
+    """Return a folder of this process, removed as it ends."""
+    folder = tempfile.mkdtemp(prefix="greenbench-ort-")
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     return folder
