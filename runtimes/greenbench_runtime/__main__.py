@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from greenbench_runtime.ending import Ending
+from greenbench_runtime.folders import remove_own_folder
 from greenbench_runtime.server import AddressError, Places, serving
 from greenbench_runtime.session import EngineParts, Session
 
@@ -126,6 +127,7 @@ def _say(line: str) -> None:
 
 def _run() -> None:
     status = main()
+    remove_own_folder()
     sys.stdout.flush()
     sys.stderr.flush()
     # Not sys.exit: Python would wait for an engine that hangs in its framework.

@@ -8,6 +8,7 @@ EngineError                     one sentence that names the value and the remedy
 ├── UnknownModelError           a model this runtime does not know     -> NOT_FOUND
 ├── NothingLoadedError          a call that needs a loaded model       -> FAILED_PRECONDITION
 ├── UnsupportedError            a mode, precision, device or kernel that is not there -> UNIMPLEMENTED
+│   └── UnavailableError        a mode that this environment can't run -> FAILED_PRECONDITION
 └── OutOfMemoryError            the device or host has too little      -> RESOURCE_EXHAUSTED
 """
 
@@ -40,6 +41,10 @@ class NothingLoadedError(EngineError):
 
 class UnsupportedError(EngineError):
     """A mode, precision, device, converter or kernel that is not in this runtime."""
+
+
+class UnavailableError(UnsupportedError):
+    """A mode whose libraries or version this environment lacks, whatever is loaded."""
 
 
 class OutOfMemoryError(EngineError):

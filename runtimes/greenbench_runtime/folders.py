@@ -1,13 +1,28 @@
 """The two folders of a runtime: models, that it reads, and the outbox, that it writes."""
 
 import hashlib
+import shutil
 import stat
+import tempfile
 import zipfile
+from functools import cache
 from pathlib import Path
 
 import numpy as np
 
 from greenbench_runtime.engine import Array, EngineError, InvalidRequestError
+
+
+@cache
+def own_folder() -> Path:
+    """Return a folder for files that this process needs for itself; it makes one at the first call."""
+    return Path(tempfile.mkdtemp(prefix="greenbench-runtime-"))
+
+
+def remove_own_folder() -> None:
+    """Remove it, where there is one: a runtime ends without Python's own ending, which would."""
+    if own_folder.cache_info().currsize:
+        shutil.rmtree(own_folder(), ignore_errors=True)
 
 
 class MissingFileError(EngineError):

@@ -12,6 +12,7 @@ from greenbench_runtime.engine import (
     InvalidRequestError,
     NothingLoadedError,
     OutOfMemoryError,
+    UnavailableError,
     UnknownModelError,
     UnsupportedError,
 )
@@ -25,6 +26,7 @@ STATUS_OF_ERROR: Mapping[type[Exception], grpc.StatusCode] = {
     UnknownModelError: grpc.StatusCode.NOT_FOUND,
     MissingFileError: grpc.StatusCode.NOT_FOUND,
     NothingLoadedError: grpc.StatusCode.FAILED_PRECONDITION,
+    UnavailableError: grpc.StatusCode.FAILED_PRECONDITION,
     UnsupportedError: grpc.StatusCode.UNIMPLEMENTED,
     OutOfMemoryError: grpc.StatusCode.RESOURCE_EXHAUSTED,
     MemoryError: grpc.StatusCode.RESOURCE_EXHAUSTED,

@@ -14,7 +14,8 @@ from greenbench.bench.parity import fallback_doubt, numeric_mode_doubt
 from greenbench.core.doubt import Verdict
 from greenbench.core.parity import Parity
 from greenbench_runtime import networks
-from greenbench_runtime.engine import LoadOrder, UnsupportedError
+from greenbench_runtime.engine import LoadOrder, UnavailableError, UnsupportedError
+from greenbench_runtime.folders import own_folder, remove_own_folder
 
 TENSORRT, CUDA = "TensorrtExecutionProvider", "CUDAExecutionProvider"
 STATES = (
@@ -147,7 +148,7 @@ def test_an_older_one_is_asked_for_what_it_knows_alone(sessions, model, precisio
 def test_what_an_older_one_can_not_be_asked_for_is_refused(sessions):
     with pytest.raises(UnsupportedError, match=r"bf16 in mode tensorrt needs onnxruntime 1\.23 .* 1\.17\.1"):
         sessions.providers.check_provider(order("bf16"))
-    with pytest.raises(UnsupportedError, match=r"mode cuda needs onnxruntime 1\.18 .* TF32 had no switch"):
+    with pytest.raises(UnavailableError, match=r"mode cuda needs onnxruntime 1\.18 .* TF32 had no switch"):
         sessions.providers.check_provider(replace(order(), mode="cuda"))
     sessions.providers.check_provider(order("fp16"))
 
@@ -168,9 +169,20 @@ def test_tf32_is_decided_once_a_process(sessions, model):
     sessions.open(order("fp16"), model)
 
 
+def test_what_it_keeps_for_itself_goes_as_the_runtime_ends(sessions, model):
+    (_, options), _ = sessions.open(order(), model).asked
+    folder = Path(options["trt_engine_cache_path"])
+    (folder / "engine").write_bytes(b"x")
+    remove_own_folder()
+    assert not folder.exists()
+    own_folder.cache_clear()
+    remove_own_folder()  # none is made for it
+    assert not own_folder.cache_info().currsize
+
+
 def test_without_its_libraries_it_says_which_and_nothing_computes_in_its_place(sessions, model, monkeypatch):
     monkeypatch.setattr(Session, "came_up", (CUDA,))
-    with pytest.raises(UnsupportedError) as caught:
+    with pytest.raises(UnavailableError) as caught:
         sessions.open(order(), model)
     assert "could not start TensorrtExecutionProvider" in str(caught.value)
     assert "libnvinfer" in str(caught.value)

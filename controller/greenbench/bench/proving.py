@@ -17,6 +17,7 @@ from greenbench.core.progress import Observer
 from greenbench.core.runtime import RuntimeSpec
 from greenbench.core.workload import Workload
 
+UNAVAILABLE_MODE = "FAILED_PRECONDITION"
 REJECTIONS = ("INVALID_ARGUMENT", "UNIMPLEMENTED")
 """Statuses with which a runtime says that a converted model is not one it can run."""
 
@@ -32,12 +33,14 @@ class Prover:
         needs: Which models.
         observer: Hears what is being proven.
         before: Outputs of frameworks' own networks, by framework and what was loaded; filled while proving.
+        failed: Builds that did not run a conversion; filled while proving.
     """
 
     house: House
     needs: Needs
     observer: Observer
     before: dict[tuple[str, Workload], Outputs] = field(default_factory=dict)
+    failed: set[str] = field(default_factory=set)
 
     def prove(self, spec: RuntimeSpec) -> Iterator[Proof]:
         """Prove one build of a runtime, in its first mode: its own networks, or the conversions it runs.
@@ -58,15 +61,18 @@ class Prover:
     def _conversion_proof(self, running: Running, conversion: Conversion, mode: str) -> Iterator[Proof]:
         """Prove a conversion equal to its origin; one that the runtime rejects is kept as refused.
 
-        Of another build a rejection is told and settles nothing: the usual one may run the conversion.
+        Of another build a rejection is told and settles nothing: the usual one may run the conversion. Nor
+        does a mode that this environment lacks the libraries or the version for.
         """
         load, source = conversion.load, conversion.source
         try:
             proof = self._proof(running, load, source, mode)
         except RuntimeCallError as err:
-            if err.code not in REJECTIONS:
+            if err.code not in (*REJECTIONS, UNAVAILABLE_MODE):
                 raise
-            if running.instance.build.runtime != running.spec.name:
+            build = running.instance.build.runtime
+            self.failed.add(build)
+            if build != running.spec.name or err.code == UNAVAILABLE_MODE:
                 self.observer.note(f"{load.model} from {source} does not run in mode {mode}: {err}")
                 return
             refuse(

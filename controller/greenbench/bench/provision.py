@@ -33,15 +33,17 @@ class UpReport:
     Attributes:
         builds: By runtime; another build of a runtime by its own name.
         proofs: Parity of every runtime, mode, source and model.
+        unproven: Builds that ran none of what they were given.
     """
 
     builds: dict[str, Build]
     proofs: tuple[Proof, ...]
+    unproven: tuple[str, ...] = ()
 
     @property
     def proven(self) -> bool:
-        """Whether every proof passed."""
-        return all(proof.parity.passed for proof in self.proofs)
+        """Whether every proof passed, and no build is left without one."""
+        return not self.unproven and all(proof.parity.passed for proof in self.proofs)
 
 
 def needs_of(suite: Suite, view: HostView, *, every_model: bool) -> Needs:
@@ -118,8 +120,14 @@ def _provision(context: Context, runtimes: Sequence[str], needs: Needs, observer
     prover = Prover(house=house, needs=needs, observer=observer)
     # Conversions last: they are compared with what their origins gave, too.
     proofs = tuple(proof for spec in sorted(specs, key=_runs_conversions) for proof in prover.prove(spec))
-    _keep(state, house, proofs)
-    return UpReport(builds=builds, proofs=proofs)
+    _keep(state, house, specs, proofs)
+    proven = {(proof.runtime, proof.mode) for proof in proofs}
+    unproven = [
+        spec for spec in specs if spec.name in prover.failed and _proven_as(spec, house) not in proven
+    ]
+    for spec in unproven:
+        observer.note(f"{spec.name} ran nothing that could be proven: see the lines above")
+    return UpReport(builds=builds, proofs=proofs, unproven=tuple(spec.name for spec in unproven))
 
 
 def specs_of(
@@ -174,16 +182,21 @@ def _all_made(house: House, needs: Needs, wanted: Sequence[str]) -> bool:
     return models_made(house, needs, wanted) and conversions_settled(house, needs, wanted)
 
 
-def _keep(state: StateFolder, house: House, proofs: tuple[Proof, ...]) -> None:
+def _proven_as(spec: RuntimeSpec, house: House) -> tuple[str, str]:
+    """Return the runtime and mode under which a build is proven."""
+    return spec.family, spec.own_modes_on(house.device)[0]
+
+
+def _keep(state: StateFolder, house: House, specs: Sequence[RuntimeSpec], proofs: tuple[Proof, ...]) -> None:
     """Keep these proofs beside those of other runtimes, modes, launchers and devices."""
     path = state.root / PROOFS
     here = {"launcher": house.launcher.name, "device": house.device}
     fresh = [asdict(proof) | here for proof in proofs]
-    proven = {(proof.runtime, proof.mode) for proof in proofs}
+    asked = {_proven_as(spec, house) for spec in specs}
     others = [
         row
         for row in read_proofs(state)
-        if (row["runtime"], row["mode"]) not in proven or not here.items() <= row.items()
+        if (row["runtime"], row["mode"]) not in asked or not here.items() <= row.items()
     ]
     partial = path.with_suffix(".partial")
     partial.write_text(json.dumps([*others, *fresh], indent=1))

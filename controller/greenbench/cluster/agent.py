@@ -157,22 +157,33 @@ class _Folder:
         self.path = Path(tempfile.mkdtemp(prefix=_FOLDER))
         new = self.path / f"{_LOCK}.new"
         self.lock = os.open(new, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
-        fcntl.flock(self.lock, fcntl.LOCK_EX)
-        new.rename(self.path / _LOCK)
+        self._open = True
+        with contextlib.suppress(
+            OSError
+        ):  # a file system without locks: then nobody removes what is abandoned
+            fcntl.flock(self.lock, fcntl.LOCK_EX)
+            new.rename(self.path / _LOCK)
 
     def remove(self) -> None:
-        """Remove the folder and let its lock go; a second time does nothing."""
-        if self.path.exists():
-            shutil.rmtree(self.path)
-            os.close(self.lock)
+        """Let the lock go and remove the folder, as far as it can be; a second time does nothing."""
+        if self._open:
+            self._open = False
+            os.close(self.lock)  # first: over NFS a folder with an open file is not empty
+        shutil.rmtree(self.path, ignore_errors=True)
 
 
 def _remove_abandoned() -> None:
     """Remove the folders of this user whose agent and controller have both ended."""
-    for lock in Path(tempfile.gettempdir()).glob(f"{_FOLDER}*/{_LOCK}"):
-        with contextlib.suppress(OSError), lock.open("rb") as file:  # another's, or just removed
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            shutil.rmtree(lock.parent)
+    for folder in Path(tempfile.gettempdir()).glob(f"{_FOLDER}*"):
+        with contextlib.suppress(OSError):  # another's, in use, or just removed
+            if folder.lstat().st_uid != os.getuid():
+                continue
+            lock = os.open(folder / _LOCK, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                shutil.rmtree(folder)
+            finally:
+                os.close(lock)
 
 
 def _end_with_parent() -> None:

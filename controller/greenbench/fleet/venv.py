@@ -72,9 +72,9 @@ class VenvLauncher:
         """Start the server in the environment that `build` made."""
         build = self.built(runtime, device)
         if build is None:
+            how = f"greenbench up {runtime.name} --launcher venv --device {device}{self._as_adopted(runtime)}"
             raise NotBuiltError(
-                f"{runtime.name} has no environment for {device} of this lock file; "
-                f"run `greenbench up {runtime.family} --launcher venv --device {device}`"
+                f"{runtime.name} has no environment for {device} of this lock file; run `{how}`"
             )
         reap_leftover(self._state, runtime.name)
         self._state.prepare_run(runtime.name)
@@ -84,6 +84,10 @@ class VenvLauncher:
             state=self._state,
             environment=self._environment(runtime, device),
         )
+
+    def _as_adopted(self, runtime: RuntimeSpec) -> str:
+        python = self._settings.environments.get(runtime.name)
+        return f" --env {runtime.name}={python}" if python else ""
 
     def end_leftovers(self) -> tuple[str, ...]:
         """End servers whose notes are in this state folder; name their runtimes."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 import onnxruntime as ort
 
-from greenbench_runtime.engine import LoadOrder, UnsupportedError
+from greenbench_runtime.engine import LoadOrder, UnavailableError, UnsupportedError
 from greenbench_runtime.machine import cpu_flags
 from greenbench_runtime.networks import onnx_tensorrt
 from greenbench_runtime.networks.cuda_devices import ordinal_of
@@ -68,6 +68,7 @@ def check_provider(order: LoadOrder) -> None:
     """Refuse what the order's provider does not do.
 
     Raises:
+        UnavailableError: This version can't be asked for it.
         UnsupportedError: It computes elsewhere, not in this precision, or this CPU can't.
     """
     provider = PROVIDERS[order.mode]
@@ -83,7 +84,7 @@ def check_provider(order: LoadOrder) -> None:
         raise UnsupportedError(f"precision bf16 in mode tensorrt {text}")
     if order.mode == "cuda" and not _HAS_TF32_SWITCH:
         text = f"needs onnxruntime 1.18 or newer, and this is {ort.__version__}: before, TF32 had no switch"
-        raise UnsupportedError(f"mode cuda {text}")
+        raise UnavailableError(f"mode cuda {text}")
     needed = _INSTRUCTIONS.get(order.precision, ()) if order.mode == "openvino" else ()
     if needed and not cpu_flags().intersection(needed):
         raise UnsupportedError(

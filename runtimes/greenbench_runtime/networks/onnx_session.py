@@ -17,8 +17,10 @@ from greenbench_runtime.engine import (
     LoadOrder,
     OutOfMemoryError,
     TensorSpec,
+    UnavailableError,
     UnsupportedError,
 )
+from greenbench_runtime.folders import own_folder
 from greenbench_runtime.networks import onnx_tensorrt
 from greenbench_runtime.networks.interface import (
     BATCH_DIMENSION,
@@ -55,7 +57,7 @@ def open_session(order: LoadOrder, model_file: Path) -> ort.InferenceSession:
 
     Raises:
         InvalidRequestError: The file is no ONNX model, or not one of greenbench's.
-        UnsupportedError: The provider did not come up; nothing else is used in its place.
+        UnavailableError: The provider did not come up; nothing else is used in its place.
         OutOfMemoryError: The model does not fit.
     """
     if not model_file.is_file():
@@ -72,7 +74,7 @@ def open_session(order: LoadOrder, model_file: Path) -> ort.InferenceSession:
     session.disable_fallback()
     if provider not in session.get_providers():
         reason = f"ONNX Runtime could not start {provider}; {PROVIDERS[order.mode].missing}"
-        raise UnsupportedError(f"mode {order.mode} can't be used: {reason}")
+        raise UnavailableError(f"mode {order.mode} can't be used: {reason}")
     return session
 
 
@@ -127,7 +129,7 @@ def nodes_per_provider(session: ort.InferenceSession, inputs: Sequence[TensorSpe
     """Return how many nodes of the graph each execution provider took, by the provider's name.
 
     An old session (1.17's) can't be asked for that: one pass over zeros tells which provider's kernels ran,
-    fused ones counted once.
+    fused ones counted once. That pass is part of the load, and the first of the loop no longer is the first.
 
     Raises:
         InvalidRequestError: That pass failed.
@@ -165,7 +167,7 @@ def _session_options(order: LoadOrder) -> ort.SessionOptions:
         options.add_session_config_entry("session.record_ep_graph_assignment_info", "1")
     else:
         options.enable_profiling = True  # until the nodes are counted
-        options.profile_file_prefix = str(Path(onnx_tensorrt.own_folder()) / "profile")
+        options.profile_file_prefix = str(own_folder() / "profile")
     return options
 
 

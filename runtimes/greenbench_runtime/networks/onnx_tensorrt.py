@@ -5,18 +5,15 @@ An engine is built for this GPU when the session opens, which takes from seconds
 TensorRT's libraries come with an adopted environment only.
 """
 
-import atexit
 import contextlib
 import importlib
 import os
-import shutil
-import tempfile
 from collections.abc import Mapping
-from functools import cache
 
 import onnxruntime as ort
 
 from greenbench_runtime.engine import LoadOrder, UnsupportedError
+from greenbench_runtime.folders import own_folder
 
 OVERRIDE = "NVIDIA_TF32_OVERRIDE"
 """TensorRT takes TF32 unless this says 0; the provider has no option, and a process reads it once."""
@@ -39,7 +36,7 @@ def settings(order: LoadOrder) -> dict[str, str]:
         "trt_int8_enable": "False",
         "trt_cuda_graph_enable": "False",
         "trt_engine_cache_enable": "True",
-        "trt_engine_cache_path": own_folder(),
+        "trt_engine_cache_path": str(own_folder()),
         "trt_timing_cache_enable": "False",
     }
 
@@ -76,11 +73,3 @@ def prepare(order: LoadOrder) -> None:
         with contextlib.suppress(ImportError):
             importlib.import_module(package)
             break
-
-
-@cache
-def own_folder() -> str:
-    """Return a folder of this process, removed as it ends."""
-    folder = tempfile.mkdtemp(prefix="greenbench-ort-")
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    return folder

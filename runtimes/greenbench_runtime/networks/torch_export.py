@@ -61,7 +61,8 @@ class TorchConverter:
         _describe(program, parameters(network), matched_flops(model, sequence_length))
         # The exporter writes the newest; what holds nothing newer than its opset is read by older ones too.
         opset_id = onnx.helper.make_opsetid("", written)
-        program.model.ir_version = onnx.helper.find_min_ir_version_for([opset_id])
+        with contextlib.suppress(ValueError):  # an opset that the installed onnx does not know yet
+            program.model.ir_version = onnx.helper.find_min_ir_version_for([opset_id])
         path = outbox / f"{model}.onnx"
         program.save(path, external_data=False)
         return ConvertedModel(path=path, opset=written, exporter=f"torch.onnx {torch.__version__} (dynamo)")
