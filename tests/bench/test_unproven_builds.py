@@ -6,6 +6,7 @@ from types import SimpleNamespace
 import pytest
 
 from greenbench.bench import proving
+from greenbench.bench.breaker import worth_another_try
 from greenbench.bench.making import Needs
 from greenbench.bench.provision import UpReport
 from greenbench.core.errors import RuntimeCallError
@@ -77,6 +78,11 @@ def test_another_builds_rejection_says_nothing_about_conversions(proved):
 def test_any_other_failure_ends_it(proved):
     with pytest.raises(RuntimeCallError):
         proved(USUAL, "INTERNAL")
+
+
+def test_a_mode_that_an_environment_lacks_is_not_asked_for_twice():
+    error = RuntimeCallError("mode tensorrt can't be used", code=proving.UNAVAILABLE_MODE)
+    assert not worth_another_try(error, failed=1)
 
 
 def test_a_build_without_a_proof_is_no_success():

@@ -11,7 +11,7 @@ ATTEMPTS = 2
 IN_A_ROW = 4
 """So many loads must fail, one after the other, before a run is given up."""
 
-_SETTLED = frozenset({"INVALID_ARGUMENT", "NOT_FOUND", "UNIMPLEMENTED"})
+_SETTLED = frozenset({"FAILED_PRECONDITION", "INVALID_ARGUMENT", "NOT_FOUND", "UNIMPLEMENTED"})
 """Refusals that another try meets again."""
 
 
