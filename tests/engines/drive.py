@@ -69,6 +69,7 @@ def assigned(engine, given):
 def places(engine, given):
     """Return how many places hold outputs while a loop keeps none, then three; then those of a new batch."""
     model = engine.engine().load(LoadOrder(**given["order"], model_file=Path(given["model_file"])))
+    model._on_host = given["on_host"]  # as on a GPU with io = host: bound anew for each pass
     inputs = dict(np.load(given["inputs"]))
     model.stage(inputs)
     for _ in range(5):

@@ -122,11 +122,12 @@ def test_a_conversion_is_stamped_with_the_file_format_that_its_opset_came_with(c
     assert Path(made["path"]).read_bytes()[:2] == bytes([1 << 3, ir_version])  # its first field
 
 
-def test_an_output_has_its_place_for_as_long_as_somebody_holds_it(golden, converted, drive):
+@pytest.mark.parametrize("on_host", [False, True])
+def test_an_output_has_its_place_for_as_long_as_somebody_holds_it(on_host, golden, converted, drive):
     order = {"model": "mobilenet_v2", "batch_size": 8, "mode": "cpu", "threads": 2}
     said = drive(
         "onnxruntime", "places", order=order, model_file=converted("mobilenet_v2")["path"],
-        inputs=golden("mobilenet_v2"),
+        inputs=golden("mobilenet_v2"), on_host=on_host,
     )  # fmt: skip
     assert said["none"] == 2
     assert said["held"] == said["three"] == said["after"] == 4
