@@ -7,7 +7,7 @@ import yaml
 
 from greenbench.core.errors import ConfigurationError
 from greenbench.fleet.assets import assets_root
-from greenbench.fleet.catalog import device_build, families, read_catalog, select
+from greenbench.fleet.catalog import device_build, read_catalog, select
 from greenbench.fleet.launcher import DEFAULT_BASE_IMAGE
 from greenbench_runtime.networks import zoo_names
 
@@ -138,11 +138,14 @@ def test_a_mode_runs_in_the_build_that_names_it():
     assert other.own_modes_on("cpu") == ("openvino",)
 
 
-def test_a_runtime_is_named_by_itself_or_by_one_of_its_builds():
-    assert families(CATALOG, ["onnxruntime-openvino", "pytorch", "onnxruntime"]) == ("onnxruntime", "pytorch")
-    assert families(CATALOG, []) == tuple(CATALOG)
+def test_a_build_is_named_only_where_builds_can_be():
+    openvino, name = CATALOG["onnxruntime"].build_for("openvino"), "onnxruntime-openvino"
+    assert select(CATALOG, [name, "pytorch"], builds=True) == (openvino, CATALOG["pytorch"])
+    assert select(CATALOG, [], builds=True) == tuple(CATALOG.values())
     with pytest.raises(ConfigurationError, match=r"unknown runtime 'onnx'; known are .*onnxruntime-tensorrt"):
-        families(CATALOG, ["pytorch", "onnx"])
+        select(CATALOG, ["pytorch", "onnx"], builds=True)
+    with pytest.raises(ConfigurationError, match=f"unknown runtime '{name}'"):
+        select(CATALOG, [name])
 
 
 def test_a_build_for_a_mode_that_is_not_there_is_refused(tmp_path):

@@ -14,7 +14,13 @@ from greenbench.bench.parity import fallback_doubt, numeric_mode_doubt
 from greenbench.core.doubt import Verdict
 from greenbench.core.parity import Parity
 from greenbench_runtime import networks
-from greenbench_runtime.engine import LoadOrder, UnavailableError, UnsupportedError
+from greenbench_runtime.engine import (
+    InvalidRequestError,
+    LoadOrder,
+    TensorSpec,
+    UnavailableError,
+    UnsupportedError,
+)
 from greenbench_runtime.folders import own_folder, remove_own_folder
 
 TENSORRT, CUDA = "TensorrtExecutionProvider", "CUDAExecutionProvider"
@@ -84,7 +90,7 @@ def sessions(monkeypatch, version):
     monkeypatch.setattr(onnx_providers, "ordinal_of", lambda _: 1)
     monkeypatch.setattr(onnx_session, "_session_options", lambda _: None)
     monkeypatch.setattr(Session, "came_up", (TENSORRT, CUDA))
-    yield SimpleNamespace(open=onnx_session.open_session, providers=onnx_providers)
+    yield SimpleNamespace(open=onnx_session.open_session, providers=onnx_providers, module=onnx_session)
     for name in OURS:
         sys.modules.pop(f"{networks.__name__}.{name}", None)
         vars(networks).pop(name, None)
@@ -151,6 +157,17 @@ def test_what_an_older_one_can_not_be_asked_for_is_refused(sessions):
     with pytest.raises(UnavailableError, match=r"mode cuda needs onnxruntime 1\.18 .* TF32 had no switch"):
         sessions.providers.check_provider(replace(order(), mode="cuda"))
     sessions.providers.check_provider(order("fp16"))
+
+
+@older
+def test_a_first_pass_that_fails_is_one_line(sessions):
+    class Failing:
+        def run(self, outputs, inputs):
+            raise sessions.module.states.RuntimeException("a Reshape of {1,1,1,1} failed\nand more")
+
+    inputs = [TensorSpec(name="input", datatype="FP32", shape=(1, 3))]
+    with pytest.raises(InvalidRequestError, match=r"^a first pass: a Reshape of .* failed; convert it again"):
+        sessions.module.nodes_per_provider(Failing(), inputs)
 
 
 @older

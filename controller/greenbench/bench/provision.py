@@ -18,7 +18,7 @@ from greenbench.core.progress import Observer
 from greenbench.core.runtime import RuntimeSpec
 from greenbench.core.suite import Suite
 from greenbench.core.workload import MODELS
-from greenbench.fleet.catalog import families
+from greenbench.fleet.catalog import select
 from greenbench.fleet.launcher import Build
 from greenbench.fleet.lease import StateLease
 from greenbench.fleet.state import StateFolder
@@ -145,11 +145,13 @@ def specs_of(
     Raises:
         ConfigurationError: A name is not known, or that build can't be had here.
     """
-    families(house.catalogue, names)
     found: list[RuntimeSpec] = []
-    for name in names or tuple(house.catalogue):
-        whole = name in house.catalogue
-        found += _builds(house, name, needs, adopted) if whole else [_build(house, name, adopted)]
+    for spec in select(house.catalogue, names, builds=True):
+        if spec.build_of is None:
+            found += _builds(house, spec.name, needs, adopted)
+        else:
+            _check_build(spec, house.device, adopted)
+            found.append(spec)
     return tuple({build.name: build for build in found}.values())
 
 
@@ -162,16 +164,14 @@ def _builds(house: House, name: str, needs: Needs, adopted: Container[str]) -> t
     )
 
 
-def _build(house: House, name: str, adopted: Container[str]) -> RuntimeSpec:
-    build = next(item for spec in house.catalogue.values() for item in spec.builds if item.name == name)
-    there = build.devices.get(house.device)
+def _check_build(build: RuntimeSpec, device: str, adopted: Container[str]) -> None:
+    there = build.devices.get(device)
     if there is None:
-        text = f"is for {' or '.join(build.devices)}, and the device here is {house.device}"
-        raise ConfigurationError(f"{name} {text}; leave it out")
-    if there.brought and name not in adopted:
-        text = f"say --launcher venv --env {name}=PYTHON, a Python that has {there.brought}"
-        raise ConfigurationError(f"{name} can only be adopted; {text}")
-    return build
+        text = f"is for {' or '.join(build.devices)}, and the device here is {device}"
+        raise ConfigurationError(f"{build.name} {text}; leave it out")
+    if there.brought and build.name not in adopted:
+        text = f"say --launcher venv --env {build.name}=PYTHON, a Python that has {there.brought}"
+        raise ConfigurationError(f"{build.name} can only be adopted; {text}")
 
 
 def _runs_conversions(spec: RuntimeSpec) -> bool:

@@ -64,31 +64,27 @@ def read_catalog(path: Path) -> Mapping[str, RuntimeSpec]:
     return {name: _spec(name, table, path) for name, table in tables.items()}
 
 
-def select(catalog: Mapping[str, RuntimeSpec], names: Iterable[str]) -> tuple[RuntimeSpec, ...]:
+def select(
+    catalog: Mapping[str, RuntimeSpec], names: Iterable[str], *, builds: bool = False
+) -> tuple[RuntimeSpec, ...]:
     """Return the named runtimes; all of them where no name is given.
+
+    Args:
+        catalog: Runtimes by name.
+        names: Which.
+        builds: Whether other builds of a runtime can be named too.
 
     Raises:
         ConfigurationError: A name is not in the catalogue; the message lists those that are.
     """
+    known = dict(catalog)
+    if builds:
+        known = {spec.name: spec for usual in catalog.values() for spec in (usual, *usual.builds)}
     wanted = tuple(names) or tuple(catalog)
     for name in wanted:
-        if name not in catalog:
-            raise ConfigurationError(f"unknown runtime {name!r}; known are {', '.join(catalog)}")
-    return tuple(catalog[name] for name in wanted)
-
-
-def families(catalog: Mapping[str, RuntimeSpec], names: Iterable[str]) -> tuple[str, ...]:
-    """Return the runtimes that are named, themselves or by one of their builds; all where no name is given.
-
-    Raises:
-        ConfigurationError: A name is neither; the message lists both.
-    """
-    family = {build.name: spec.name for spec in catalog.values() for build in (spec, *spec.builds)}
-    wanted = tuple(names) or tuple(catalog)
-    for name in wanted:
-        if name not in family:
-            raise ConfigurationError(f"unknown runtime {name!r}; known are {', '.join(family)}")
-    return tuple(dict.fromkeys(family[name] for name in wanted))
+        if name not in known:
+            raise ConfigurationError(f"unknown runtime {name!r}; known are {', '.join(known)}")
+    return tuple(known[name] for name in wanted)
 
 
 def _spec(name: str, table: object, path: Path) -> RuntimeSpec:
