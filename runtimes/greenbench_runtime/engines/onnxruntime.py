@@ -55,7 +55,7 @@ class _Slot:
 class OnnxModel:
     """A session with its bindings.
 
-    An output of its own for each pass would cost a pass of MobileNetV2 a percent on a CPU, so places are
+    An output of its own for each pass would cost a pass of MobileNetV2 half a percent on a CPU, so places are
     used again once nobody holds what was computed there: two, where the loop keeps nothing.
     """
 
